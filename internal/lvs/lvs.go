@@ -1,0 +1,275 @@
+package lvs
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"time"
+)
+
+// Protocol is the IP protocol number of a virtual service.
+type Protocol uint8
+
+// The protocols that LVS balances.
+const (
+	TCP  Protocol = 6
+	UDP  Protocol = 17
+	SCTP Protocol = 132
+)
+
+// String returns the upper-case name that ipvsadm prints.
+func (p Protocol) String() string {
+	switch p {
+	case TCP:
+		return "TCP"
+	case UDP:
+		return "UDP"
+	case SCTP:
+		return "SCTP"
+	}
+	return "PROTO" + strconv.Itoa(int(p))
+}
+
+// Method is a forwarding method.
+type Method uint8
+
+// The forwarding methods of LVS.
+const (
+	NAT Method = iota // masquerading: both directions pass the director
+	DR                // direct routing: only the MAC address is rewritten
+	TUN               // tunnelling: not built yet
+)
+
+// String returns keepalived's spelling: NAT, DR, TUN.
+func (m Method) String() string {
+	switch m {
+	case NAT:
+		return "NAT"
+	case DR:
+		return "DR"
+	case TUN:
+		return "TUN"
+	}
+	return "METHOD" + strconv.Itoa(int(m))
+}
+
+// Scheduler is the name of a scheduler as keepalived and ipvsadm spell it.
+type Scheduler string
+
+// The schedulers. Those not built yet are refused by Supported.
+const (
+	RR    Scheduler = "rr"
+	WRR   Scheduler = "wrr"
+	LC    Scheduler = "lc"
+	WLC   Scheduler = "wlc"
+	SH    Scheduler = "sh"
+	MH    Scheduler = "mh"
+	DH    Scheduler = "dh"
+	SED   Scheduler = "sed"
+	NQ    Scheduler = "nq"
+	FO    Scheduler = "fo"
+	OVF   Scheduler = "ovf"
+	LBLC  Scheduler = "lblc"
+	LBLCR Scheduler = "lblcr"
+	TWOS  Scheduler = "twos"
+)
+
+// Known reports whether s names a scheduler of LVS, built here or not.
+func (s Scheduler) Known() bool {
+	switch s {
+	case RR, WRR, LC, WLC, SH, MH, DH, SED, NQ, FO, OVF, LBLC, LBLCR, TWOS:
+		return true
+	}
+	return false
+}
+
+// Supported reports whether this build's dataplane has the scheduler.
+func (s Scheduler) Supported() bool {
+	switch s {
+	case RR, WRR, LC, WLC, SH, MH:
+		return true
+	}
+	return false
+}
+
+// SchedulerFlags are the per-service flags of sh and mh.
+type SchedulerFlags uint8
+
+// Scheduler flags, shared by sh and mh as in LVS.
+const (
+	SchedPort     SchedulerFlags = 1 << iota // sh-port, mh-port: hash the client's port too
+	SchedFallback                            // sh-fallback, mh-fallback: skip unusable servers
+)
+
+// ServiceKey identifies a virtual service: protocol, virtual address, port.
+// Port 0 is an any-port service. FWMark, when not 0, replaces all three.
+type ServiceKey struct {
+	Protocol Protocol   `json:"protocol"`
+	Addr     netip.Addr `json:"addr"`
+	Port     uint16     `json:"port"`
+	FWMark   uint32     `json:"fwmark,omitempty"`
+}
+
+// String returns "TCP 192.0.2.1:80" or "FWM 7".
+func (k ServiceKey) String() string {
+	if k.FWMark != 0 {
+		return "FWM " + strconv.FormatUint(uint64(k.FWMark), 10)
+	}
+	return fmt.Sprintf("%s %s", k.Protocol, netip.AddrPortFrom(k.Addr, k.Port))
+}
+
+// Compare orders keys by protocol, address, port and mark, as ipvsadm sorts.
+func (k ServiceKey) Compare(o ServiceKey) int {
+	if c := int(k.Protocol) - int(o.Protocol); c != 0 {
+		return c
+	}
+	if c := k.Addr.Compare(o.Addr); c != 0 {
+		return c
+	}
+	if c := int(k.Port) - int(o.Port); c != 0 {
+		return c
+	}
+	switch {
+	case k.FWMark < o.FWMark:
+		return -1
+	case k.FWMark > o.FWMark:
+		return 1
+	}
+	return 0
+}
+
+// Service is a virtual service and how it is balanced.
+type Service struct {
+	ServiceKey
+	Scheduler      Scheduler
+	SchedulerFlags SchedulerFlags
+	// Persistence is the persistence timeout, 0 for none. Not built yet.
+	Persistence time.Duration
+	// OnePacket is one-packet scheduling (ops). Not built yet.
+	OnePacket bool
+}
+
+// Destination is one real server of a service as the dataplane sees it.
+// Weight 0 quiesces it: existing connections go on, no new ones come.
+type Destination struct {
+	Addr   netip.Addr
+	Port   uint16
+	Method Method
+	Weight int
+	// UpperThreshold and LowerThreshold are connection limits, 0 for none.
+	UpperThreshold, LowerThreshold uint32
+}
+
+// AddrPort returns the destination's address and port.
+func (d Destination) AddrPort() netip.AddrPort { return netip.AddrPortFrom(d.Addr, d.Port) }
+
+// ServiceSet is a service with its destinations, in the order in which the
+// configuration names them.
+type ServiceSet struct {
+	Service
+	Destinations []Destination
+}
+
+// Timeouts are the three timeouts that an administrator can set; 0 keeps the
+// built-in default (900 s, 120 s, 300 s).
+type Timeouts struct {
+	TCP, TCPFin, UDP time.Duration
+}
+
+// ConnState is the state of a connection entry, with LVS's numbering, which is
+// also the numbering on the wire of the sync protocol.
+type ConnState uint8
+
+// TCP states in the kernel's order (IP_VS_TCP_S_*), then UDP's one state.
+const (
+	StateNone ConnState = iota
+	StateEstablished
+	StateSynSent
+	StateSynRecv
+	StateFinWait
+	StateTimeWait
+	StateClose
+	StateCloseWait
+	StateLastAck
+	StateListen
+	StateSynack
+	NumTCPStates = 11
+)
+
+var stateNames = [NumTCPStates]string{
+	"NONE", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT", "TIME_WAIT",
+	"CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "SYNACK",
+}
+
+// Name returns the state's name as ipvsadm prints it for protocol p.
+func (s ConnState) Name(p Protocol) string {
+	if p == UDP {
+		return "UDP"
+	}
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return "ERR!"
+}
+
+// Active reports whether a connection in this state counts as active for
+// protocol p (LVS: tcp_state_active_table; UDP is always inactive).
+func (s ConnState) Active(p Protocol) bool {
+	if p != TCP {
+		return false
+	}
+	switch s {
+	case StateEstablished, StateSynSent, StateSynRecv, StateSynack:
+		return true
+	}
+	return false
+}
+
+// Connection is one tracked flow, as listed by `ipvs -Lnc`.
+type Connection struct {
+	Protocol    Protocol       `json:"protocol"`
+	Client      netip.AddrPort `json:"client"`
+	Virtual     netip.AddrPort `json:"virtual"`
+	Destination netip.AddrPort `json:"destination"`
+	State       ConnState      `json:"state"`
+	// Expires is the time left until the entry dies.
+	Expires time.Duration `json:"expires"`
+	// InPackets counts packets from the client, modulo 2^32.
+	InPackets uint32 `json:"in_packets"`
+	Method    Method `json:"method"`
+}
+
+// Counters are cumulative traffic counters. Bytes are of IP packets.
+type Counters struct {
+	Conns    uint64 `json:"conns"`
+	InPkts   uint64 `json:"in_pkts"`
+	OutPkts  uint64 `json:"out_pkts"`
+	InBytes  uint64 `json:"in_bytes"`
+	OutBytes uint64 `json:"out_bytes"`
+}
+
+// Rates are per second, smoothed as LVS does (2 s estimator).
+type Rates struct {
+	CPS    uint64 `json:"cps"`
+	InPPS  uint64 `json:"in_pps"`
+	OutPPS uint64 `json:"out_pps"`
+	InBPS  uint64 `json:"in_bps"`
+	OutBPS uint64 `json:"out_bps"`
+}
+
+// DestinationStatus is a destination with its live counts.
+type DestinationStatus struct {
+	Destination
+	Active, Inactive uint32
+	Counters         Counters
+	Rates            Rates
+}
+
+// ServiceStatus is a service with its live counts, destinations in the
+// configuration's order.
+type ServiceStatus struct {
+	Service
+	Counters     Counters
+	Rates        Rates
+	Destinations []DestinationStatus
+}

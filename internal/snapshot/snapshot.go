@@ -1,0 +1,135 @@
+// Package snapshot is one immutable picture of the running director. The
+// director publishes a new one at every change; every view (status, API,
+// later metrics and web) reads it and nothing deeper. The JSON names are part
+// of the API. It is pure.
+package snapshot
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/kaname-lb/kaname/internal/lvs"
+)
+
+// Snapshot is the director at one moment.
+type Snapshot struct {
+	Time       time.Time       `json:"time"`
+	Started    time.Time       `json:"started"`
+	Version    string          `json:"version"`
+	PID        int             `json:"pid"`
+	ConfigFile string          `json:"config_file"`
+	LastReload Reload          `json:"last_reload"`
+	Instances  []Instance      `json:"instances"`
+	Groups     []Group         `json:"groups"`
+	Scripts    []Script        `json:"scripts"`
+	Services   []VirtualServer `json:"virtual_servers"`
+	Dataplane  Dataplane       `json:"dataplane"`
+	Conditions []Condition     `json:"conditions"`
+}
+
+// Reload is the outcome of the last start or reload.
+type Reload struct {
+	Time     time.Time `json:"time"`
+	OK       bool      `json:"ok"`
+	Error    string    `json:"error,omitempty"`
+	Warnings int       `json:"warnings"`
+}
+
+// Instance is a vrrp_instance. State is keepalived's word.
+type Instance struct {
+	Name              string            `json:"name"`
+	State             string            `json:"state"`
+	Since             time.Time         `json:"since"`
+	Reason            string            `json:"reason"`
+	Interface         string            `json:"interface"`
+	VRID              int               `json:"vrid"`
+	Priority          int               `json:"priority"`
+	EffectivePriority int               `json:"effective_priority"`
+	AdvertInterval    time.Duration     `json:"advert_interval"`
+	Master            netip.Addr        `json:"master"` // who is active as far as we know
+	Addresses         []netip.Prefix    `json:"addresses"`
+	AdvertsSent       uint64            `json:"adverts_sent"`
+	AdvertsReceived   uint64            `json:"adverts_received"`
+	Ignored           map[string]uint64 `json:"ignored"` // by reason
+	BecameMaster      uint64            `json:"became_master"`
+	ReleasedMaster    uint64            `json:"released_master"`
+}
+
+// Group is a vrrp_sync_group.
+type Group struct {
+	Name    string    `json:"name"`
+	State   string    `json:"state"`
+	Since   time.Time `json:"since"`
+	Members []string  `json:"members"`
+}
+
+// Script is a vrrp_script.
+type Script struct {
+	Name   string    `json:"name"`
+	Up     bool      `json:"up"`
+	Known  bool      `json:"known"` // false before the first result
+	Since  time.Time `json:"since"`
+	Detail string    `json:"detail"`
+}
+
+// VirtualServer is a virtual_server with its health.
+type VirtualServer struct {
+	Name        string           `json:"name"`
+	Keys        []lvs.ServiceKey `json:"services"`
+	Scheduler   lvs.Scheduler    `json:"scheduler"`
+	Method      string           `json:"method"`
+	Quorum      int              `json:"quorum"`
+	QuorumUp    bool             `json:"quorum_up"`
+	SorryServer string           `json:"sorry_server,omitempty"`
+	SorryInUse  bool             `json:"sorry_in_use"`
+	Servers     []RealServer     `json:"real_servers"`
+}
+
+// RealServer is a real_server with its health; Reason is the last probe's
+// one-line reason.
+type RealServer struct {
+	Addr             netip.AddrPort `json:"address"`
+	ConfiguredWeight int            `json:"configured_weight"`
+	Weight           int            `json:"weight"` // in the dataplane; 0 when quiesced
+	InTable          bool           `json:"in_table"`
+	Up               bool           `json:"up"`
+	Since            time.Time      `json:"since"`
+	Reason           string         `json:"reason"`
+	Checks           int            `json:"checks"`
+}
+
+// Dataplane says how the traffic is carried.
+type Dataplane struct {
+	Backend     string            `json:"backend"` // "xdp"
+	Interfaces  []AttachedTo      `json:"interfaces"`
+	Connections ConnectionTable   `json:"connections"`
+	Reasons     map[string]uint64 `json:"reasons"` // packets by drop or punt reason
+	Adopted     bool              `json:"adopted"` // taken over from an earlier process
+}
+
+// AttachedTo is one interface the dataplane is attached to; Mode is "native",
+// "tc" or "generic", Why says why not a better one.
+type AttachedTo struct {
+	Name string `json:"name"`
+	Mode string `json:"mode"`
+	Why  string `json:"why,omitempty"`
+}
+
+// ConnectionTable is the fill of the connection table.
+type ConnectionTable struct {
+	Entries   uint64 `json:"entries"`
+	Capacity  uint64 `json:"capacity"`
+	Stash     uint64 `json:"stash"`
+	Stateless uint64 `json:"stateless"` // flows balanced without an entry, table full
+	Reclaimed uint64 `json:"reclaimed"` // half-open entries given up for new flows
+}
+
+// Condition is a lasting problem with its likely cause and what to do.
+type Condition struct {
+	Code   string    `json:"code"` // "two-masters", "xdp-generic", …
+	Object string    `json:"object"`
+	Since  time.Time `json:"since"`
+	What   string    `json:"what"`
+	Cause  string    `json:"cause,omitempty"`
+	Fix    string    `json:"fix,omitempty"`
+}
