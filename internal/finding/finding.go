@@ -34,6 +34,17 @@ func (s Severity) String() string {
 // MarshalText makes JSON carry the name.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText reads what MarshalText wrote.
+func (s *Severity) UnmarshalText(b []byte) error {
+	for _, v := range []Severity{Note, Warning, Error} {
+		if v.String() == string(b) {
+			*s = v
+			return nil
+		}
+	}
+	return fmt.Errorf("severity %q: not note, warning or error", b)
+}
+
 // Place is where a finding was made: a position in a configuration, or an
 // object of a host. Line and Col count from 1, Col in bytes; 0 is unknown.
 type Place struct {

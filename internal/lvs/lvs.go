@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -30,6 +31,28 @@ func (p Protocol) String() string {
 	return "PROTO" + strconv.Itoa(int(p))
 }
 
+// MarshalText makes JSON carry the name that String returns.
+func (p Protocol) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (p *Protocol) UnmarshalText(b []byte) error {
+	switch s := string(b); s {
+	case "TCP":
+		*p = TCP
+	case "UDP":
+		*p = UDP
+	case "SCTP":
+		*p = SCTP
+	default:
+		n, err := strconv.ParseUint(strings.TrimPrefix(s, "PROTO"), 10, 8)
+		if err != nil {
+			return fmt.Errorf("protocol %q: not TCP, UDP, SCTP or PROTOn", s)
+		}
+		*p = Protocol(n)
+	}
+	return nil
+}
+
 // Method is a forwarding method.
 type Method uint8
 
@@ -51,6 +74,24 @@ func (m Method) String() string {
 		return "TUN"
 	}
 	return "METHOD" + strconv.Itoa(int(m))
+}
+
+// MarshalText makes JSON carry the name that String returns.
+func (m Method) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (m *Method) UnmarshalText(b []byte) error {
+	switch string(b) {
+	case "NAT":
+		*m = NAT
+	case "DR":
+		*m = DR
+	case "TUN":
+		*m = TUN
+	default:
+		return fmt.Errorf("forwarding method %q: not NAT, DR or TUN", b)
+	}
+	return nil
 }
 
 // Scheduler is the name of a scheduler as keepalived and ipvsadm spell it.
@@ -141,23 +182,24 @@ func (k ServiceKey) Compare(o ServiceKey) int {
 // Service is a virtual service and how it is balanced.
 type Service struct {
 	ServiceKey
-	Scheduler      Scheduler
-	SchedulerFlags SchedulerFlags
+	Scheduler      Scheduler      `json:"scheduler"`
+	SchedulerFlags SchedulerFlags `json:"scheduler_flags,omitempty"`
 	// Persistence is the persistence timeout, 0 for none. Not built yet.
-	Persistence time.Duration
+	Persistence time.Duration `json:"persistence,omitempty"`
 	// OnePacket is one-packet scheduling (ops). Not built yet.
-	OnePacket bool
+	OnePacket bool `json:"one_packet,omitempty"`
 }
 
 // Destination is one real server of a service as the dataplane sees it.
 // Weight 0 quiesces it: existing connections go on, no new ones come.
 type Destination struct {
-	Addr   netip.Addr
-	Port   uint16
-	Method Method
-	Weight int
+	Addr   netip.Addr `json:"addr"`
+	Port   uint16     `json:"port"`
+	Method Method     `json:"method"`
+	Weight int        `json:"weight"`
 	// UpperThreshold and LowerThreshold are connection limits, 0 for none.
-	UpperThreshold, LowerThreshold uint32
+	UpperThreshold uint32 `json:"upper_threshold,omitempty"`
+	LowerThreshold uint32 `json:"lower_threshold,omitempty"`
 }
 
 // AddrPort returns the destination's address and port.
@@ -167,13 +209,15 @@ func (d Destination) AddrPort() netip.AddrPort { return netip.AddrPortFrom(d.Add
 // configuration names them.
 type ServiceSet struct {
 	Service
-	Destinations []Destination
+	Destinations []Destination `json:"destinations"`
 }
 
 // Timeouts are the three timeouts that an administrator can set; 0 keeps the
 // built-in default (900 s, 120 s, 300 s).
 type Timeouts struct {
-	TCP, TCPFin, UDP time.Duration
+	TCP    time.Duration `json:"tcp"`
+	TCPFin time.Duration `json:"tcp_fin"`
+	UDP    time.Duration `json:"udp"`
 }
 
 // ConnState is the state of a connection entry, with LVS's numbering, which is
@@ -260,16 +304,17 @@ type Rates struct {
 // DestinationStatus is a destination with its live counts.
 type DestinationStatus struct {
 	Destination
-	Active, Inactive uint32
-	Counters         Counters
-	Rates            Rates
+	Active   uint32   `json:"active"`
+	Inactive uint32   `json:"inactive"`
+	Counters Counters `json:"counters"`
+	Rates    Rates    `json:"rates"`
 }
 
 // ServiceStatus is a service with its live counts, destinations in the
 // configuration's order.
 type ServiceStatus struct {
 	Service
-	Counters     Counters
-	Rates        Rates
-	Destinations []DestinationStatus
+	Counters     Counters            `json:"counters"`
+	Rates        Rates               `json:"rates"`
+	Destinations []DestinationStatus `json:"destinations"`
 }

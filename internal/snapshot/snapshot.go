@@ -103,6 +103,7 @@ type Dataplane struct {
 	Backend     string            `json:"backend"` // "xdp"
 	Interfaces  []AttachedTo      `json:"interfaces"`
 	Connections ConnectionTable   `json:"connections"`
+	Timeouts    lvs.Timeouts      `json:"timeouts"` // in force; 0 is the built-in default
 	Reasons     map[string]uint64 `json:"reasons"` // packets by drop or punt reason
 	Adopted     bool              `json:"adopted"` // taken over from an earlier process
 }
