@@ -1,0 +1,219 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lifelineFD is the descriptor under which a child finds its lifeline.
+const lifelineFD = 3
+
+// stopLimit bounds an orderly stop; a director that hangs longer is killed
+// and its leavings are released.
+const stopLimit = 15 * time.Second
+
+// Spec says how processes of this binary are started. The functions return the
+// arguments after the program's name.
+type Spec struct {
+	// Director starts a director with its lifeline on descriptor fd.
+	Director func(fd int, resume bool) []string
+	// Release takes away what a dead director left on the host, then exits.
+	Release func() []string
+	// Keeper starts a keeper for the running director pid.
+	Keeper func(fd, pid int) []string
+	Log    *slog.Logger
+}
+
+// Run starts a director and keeps it alive. It returns the exit status of the
+// director that ended in an orderly way.
+func Run(spec Spec) (int, error) {
+	k := &keeper{spec: spec}
+	if err := k.start(false); err != nil {
+		return 0, err
+	}
+	return k.loop()
+}
+
+// Adopt keeps a director that runs already, with the lifeline on descriptor fd.
+func Adopt(spec Spec, fd, pid int) (int, error) {
+	unix.CloseOnExec(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return 0, fmt.Errorf("lifeline descriptor %d: %w", fd, err)
+	}
+	k := &keeper{spec: spec, line: os.NewFile(uintptr(fd), "lifeline"), pid: pid, ready: true}
+	return k.loop()
+}
+
+// NewKeeper is called by a director whose keeper is gone: it starts the next
+// one and returns the new lifeline.
+func NewKeeper(spec Spec) (*Lifeline, error) {
+	ours, theirs, err := pair()
+	if err != nil {
+		return nil, err
+	}
+	cmd, err := spawn(spec.Keeper(lifelineFD, os.Getpid()), theirs)
+	theirs.Close()
+	if err != nil {
+		ours.Close()
+		return nil, fmt.Errorf("start a new keeper: %w", err)
+	}
+	go cmd.Wait() //nolint:errcheck // only reaps: the lifeline tells when it is gone
+	return newLifeline(ours), nil
+}
+
+func spawn(args []string, line *os.File) (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = nil, os.Stdout, os.Stderr
+	if line != nil {
+		cmd.ExtraFiles = []*os.File{line}
+	}
+	return cmd, cmd.Start()
+}
+
+// keeper is one keeper's state; all of it belongs to the goroutine of loop.
+type keeper struct {
+	spec     Spec
+	policy   policy
+	line     *os.File
+	pid      int
+	ready    bool
+	stopping bool
+	child    *exec.Cmd // nil for an adopted director
+}
+
+func (k *keeper) start(resume bool) error {
+	ours, theirs, err := pair()
+	if err != nil {
+		return err
+	}
+	defer theirs.Close()
+	cmd, err := spawn(k.spec.Director(lifelineFD, resume), theirs)
+	if err != nil {
+		ours.Close()
+		return fmt.Errorf("start the director: %w", err)
+	}
+	k.line, k.pid, k.ready, k.child = ours, cmd.Process.Pid, false, cmd
+	return nil
+}
+
+// loop serves one director after another until one ends in an orderly way.
+func (k *keeper) loop() (int, error) {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2)
+	defer signal.Stop(signals)
+	for {
+		code, orderly := k.serve(signals)
+		k.reap()
+		if orderly {
+			return code, nil
+		}
+		if k.stopping {
+			k.release()
+			return 1, errors.New("the director died while stopping; its addresses were released")
+		}
+		if err := k.restart(signals); err != nil {
+			return 1, err
+		}
+	}
+}
+
+// serve waits for the end of the present director. Signals are passed on.
+func (k *keeper) serve(signals <-chan os.Signal) (code int, orderly bool) {
+	messages := make(chan message, 4)
+	go listen(k.line, messages)
+	var limit <-chan time.Time
+	for {
+		select {
+		case m := <-messages:
+			switch {
+			case m.ready:
+				k.ready = true
+			case m.bye:
+				code, orderly = m.code, true
+			case m.gone:
+				return code, orderly
+			}
+		case s := <-signals:
+			k.forward(s)
+			if k.stopping && limit == nil {
+				limit = time.After(stopLimit)
+			}
+		case <-limit:
+			k.spec.Log.Error("the director does not stop: killing it", "pid", k.pid)
+			k.kill(unix.SIGKILL)
+		}
+	}
+}
+
+// reap closes the lifeline and collects the child, whose end the lifeline told.
+func (k *keeper) reap() {
+	k.line.Close()
+	if k.child == nil {
+		return
+	}
+	err := k.child.Wait()
+	if !k.stopping && err != nil {
+		k.spec.Log.Debug("the director ended", "pid", k.pid, "status", k.child.ProcessState.String())
+	}
+}
+
+func (k *keeper) restart(signals <-chan os.Signal) error {
+	v := k.policy.Crashed(time.Now(), k.ready)
+	k.spec.Log.Error("the director died: starting the next one",
+		"pid", k.pid, "resume", v.Resume, "delay", v.Delay.String())
+	if v.Release {
+		k.release()
+	}
+	if v.Delay > 0 {
+		select {
+		case <-time.After(v.Delay):
+		case s := <-signals:
+			if s == unix.SIGTERM || s == unix.SIGINT {
+				return errors.New("stopped while waiting to restart a director that keeps dying")
+			}
+		}
+	}
+	return k.start(v.Resume)
+}
+
+func (k *keeper) forward(s os.Signal) {
+	sig, ok := s.(unix.Signal)
+	if !ok {
+		return
+	}
+	if sig == unix.SIGINT {
+		sig = unix.SIGTERM
+	}
+	k.stopping = k.stopping || sig == unix.SIGTERM
+	k.kill(sig)
+}
+
+func (k *keeper) kill(sig unix.Signal) {
+	if err := unix.Kill(k.pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
+		k.spec.Log.Error("signal the director", "pid", k.pid, "signal", unix.SignalName(sig), "err", err)
+	}
+}
+
+// release runs the process that takes away what a dead director left.
+func (k *keeper) release() {
+	cmd, err := spawn(k.spec.Release(), nil)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		k.spec.Log.Error("release what the dead director left", "err", err, "fix", "start kaname again, or remove its addresses by hand")
+	}
+}
+
