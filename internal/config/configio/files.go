@@ -1,0 +1,44 @@
+package configio
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// MaxFile is the largest file that is read, in bytes.
+const MaxFile = 64 << 20
+
+// OS implements syntax.Files on the host's file system. Relative names are
+// relative to the process's working directory.
+type OS struct{}
+
+// Read returns a regular file's content and the mode of whatever is there.
+func (OS) Read(name string) ([]byte, fs.FileMode, error) {
+	// Stat before open: opening a FIFO would wait for a writer.
+	st, err := os.Stat(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, st.Mode(), nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, st.Mode(), err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	if err != nil {
+		return nil, st.Mode(), err
+	}
+	if len(b) > MaxFile {
+		return nil, st.Mode(), fmt.Errorf("read %s: larger than %d MiB", name, MaxFile>>20)
+	}
+	return b, st.Mode(), nil
+}
+
+// Glob returns the names that match pattern, sorted.
+func (OS) Glob(pattern string) ([]string, error) { return filepath.Glob(pattern) }

@@ -1,0 +1,34 @@
+package config
+
+import (
+	"github.com/kaname-lb/kaname/internal/config/syntax"
+	"github.com/kaname-lb/kaname/internal/finding"
+)
+
+// Options are what loading depends on besides the files.
+type Options struct {
+	// ConfigID is compared with @id lines; keepalived's default is the host
+	// name up to the first dot.
+	ConfigID string
+	// Env looks up ${_ENV NAME}; nil knows no name.
+	Env func(name string) (string, bool)
+	// Seed seeds ${_RANDOM}.
+	Seed uint64
+	// StrictIncludes makes every include problem an error (keepalived -e).
+	StrictIncludes bool
+}
+
+// Load reads the named file with everything it includes and builds the typed
+// configuration. All problems are in the findings, in file order; a
+// configuration with a finding of severity Error must not be run. The Config
+// and Tree are never nil and hold whatever could be understood.
+func Load(files syntax.Files, path string, o Options) (*Config, *syntax.Tree, []finding.Finding) {
+	tree, fs := syntax.Parse(files, path, syntax.Options{
+		ConfigID: o.ConfigID, Env: o.Env, Seed: o.Seed,
+		Grammar: Grammar(), StrictIncludes: o.StrictIncludes,
+	})
+	cfg, more := Build(tree)
+	fs = append(fs, more...)
+	finding.Sort(fs, tree.Files)
+	return cfg, tree, fs
+}
