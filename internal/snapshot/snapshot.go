@@ -104,8 +104,8 @@ type Dataplane struct {
 	Interfaces  []AttachedTo      `json:"interfaces"`
 	Connections ConnectionTable   `json:"connections"`
 	Timeouts    lvs.Timeouts      `json:"timeouts"` // in force; 0 is the built-in default
-	Reasons     map[string]uint64 `json:"reasons"` // packets by drop or punt reason
-	Adopted     bool              `json:"adopted"` // taken over from an earlier process
+	Reasons     map[string]uint64 `json:"reasons"`  // packets by drop or punt reason
+	Adopted     bool              `json:"adopted"`  // taken over from an earlier process
 }
 
 // AttachedTo is one interface the dataplane is attached to; Mode is "native",
