@@ -56,8 +56,9 @@ type GARPSpec struct {
 }
 
 // TrackSpec names a tracked interface or script. Weight 0 means that its
-// failure faults the instance; else it is added to the priority while up (>0)
-// or while down (<0); Reverse swaps up and down.
+// failure faults the instance, with Reverse its success; else Weight is added
+// to the priority while up (>0) or while down (<0), with Reverse it is
+// subtracted then instead.
 type TrackSpec struct {
 	Name    string
 	Weight  int

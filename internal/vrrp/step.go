@@ -57,6 +57,12 @@ type AddressLost struct {
 // interface keep their state and timers.
 type Reconfigure struct{ Spec Spec }
 
+// Failover asks the instance, when it is Active, to step down: it sends
+// priority 0 and lets a router of lower priority take over and keep the
+// addresses for one Active_Down_Interval before it preempts. The other members
+// of its sync group step down with it.
+type Failover struct{ Instance string }
+
 // Stop releases everything: each Active instance sends priority 0 once.
 type Stop struct{}
 
@@ -69,6 +75,7 @@ func (ScriptResult) isInput()   {}
 func (AddressesReady) isInput() {}
 func (AddressLost) isInput()    {}
 func (Reconfigure) isInput()    {}
+func (Failover) isInput()       {}
 func (Stop) isInput()           {}
 
 // Action is something to do or to tell. It is a closed set; the driver carries
@@ -168,5 +175,7 @@ const (
 	IgnoreOwn // our own packet came back, or a peer with our address
 	IgnoreDestination
 	IgnoreLowerPriority // discarded by a Backup that will take over
+	IgnoreStartup       // heard during vrrp_startup_delay
+	IgnoreNotUp         // the instance is in Initialize, Fault or Stopped
 	NumIgnoreReasons    = iota + 1
 )
