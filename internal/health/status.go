@@ -65,35 +65,34 @@ func (s ServiceStatus) Server(addr netip.AddrPort) (ServerStatus, bool) {
 	return ServerStatus{}, false
 }
 
-// Remembered is what a director writes down so that its successor can go on
-// after a crash. It survives JSON.
-type Remembered struct {
-	Services []RememberedService `json:"services"`
+// Status returns the machine's state for showing and for director/desired.
+func (m *Machine) Status() Status {
+	st := Status{Services: make([]ServiceStatus, 0, len(m.services))}
+	for _, s := range m.services {
+		ss := ServiceStatus{
+			Name: s.spec.Name, QuorumUp: s.quorumUp, Since: s.since, Weight: s.weight,
+			Servers: make([]ServerStatus, 0, len(s.servers)),
+		}
+		for _, srv := range s.servers {
+			ss.Servers = append(ss.Servers, srv.status())
+		}
+		st.Services = append(st.Services, ss)
+	}
+	return st
 }
 
-// RememberedService is one virtual server's part of Remembered.
-type RememberedService struct {
-	Name     string             `json:"name"`
-	QuorumUp bool               `json:"quorum_up"`
-	Since    time.Time          `json:"since"`
-	Servers  []RememberedServer `json:"servers"`
-}
-
-// RememberedServer is one real server's part of Remembered.
-type RememberedServer struct {
-	Addr     netip.AddrPort      `json:"address"`
-	Up       bool                `json:"up"`
-	Since    time.Time           `json:"since"`
-	Checkers []RememberedChecker `json:"checkers,omitempty"`
-}
-
-// RememberedChecker is one checker's part of Remembered.
-type RememberedChecker struct {
-	Key       string    `json:"key"`
-	Up        bool      `json:"up"`
-	Known     bool      `json:"known"`
-	Since     time.Time `json:"since"`
-	Reason    string    `json:"reason,omitempty"`
-	Weight    int       `json:"weight,omitempty"`
-	HasWeight bool      `json:"has_weight,omitempty"`
+func (srv *server) status() ServerStatus {
+	st := ServerStatus{
+		Addr: srv.spec.Addr, Up: srv.up, Since: srv.since,
+		Weight: srv.weight, ConfiguredWeight: srv.spec.Weight,
+		Reason: srv.why(), Checks: srv.checks,
+		Checkers: make([]CheckerStatus, 0, len(srv.checkers)),
+	}
+	for _, c := range srv.checkers {
+		st.Checkers = append(st.Checkers, CheckerStatus{
+			ID: c.id, Up: c.up, Known: c.known, Since: c.since, Reason: c.reason,
+			Duration: c.duration, Failures: c.failures, Probing: c.probe != 0, Next: c.due,
+		})
+	}
+	return st
 }
