@@ -83,7 +83,8 @@ type sim struct {
 	spec     health.Spec
 	oracles  map[health.CheckerID]*oracle
 	serverUp map[health.CheckerID]bool // last told or observed, Key empty
-	quorumUp map[string]bool
+	quorumUp map[string]bool           // as told, or found when nothing was to be told
+	quorum   map[string]bool           // by the rule
 	ends     []ending
 	trace    []string
 	sick     float64 // probability of a failure
@@ -93,7 +94,7 @@ func newSim(t *testing.T, seed uint64) *sim {
 	t.Helper()
 	s := &sim{
 		t: t, rnd: rand.New(rand.NewPCG(seed, 99)), now: time.Unix(1_000_000, 0), sick: 0.3,
-		oracles: map[health.CheckerID]*oracle{}, serverUp: map[health.CheckerID]bool{}, quorumUp: map[string]bool{},
+		oracles: map[health.CheckerID]*oracle{}, serverUp: map[health.CheckerID]bool{}, quorumUp: map[string]bool{}, quorum: map[string]bool{},
 	}
 	s.spec = s.randomSpec()
 	s.m = health.New(s.spec, rand.New(rand.NewPCG(seed, 1)))
@@ -197,11 +198,12 @@ func (s *sim) shake() {
 
 // expectNew sets the oracles for a new spec that follows old.
 func (s *sim) expectNew(spec health.Spec, old *health.Spec) {
-	before, told, quorum := s.oracles, s.serverUp, s.quorumUp
-	s.oracles, s.serverUp, s.quorumUp = map[health.CheckerID]*oracle{}, map[health.CheckerID]bool{}, map[string]bool{}
+	before, told, quorum, ruled := s.oracles, s.serverUp, s.quorumUp, s.quorum
+	s.oracles, s.serverUp = map[health.CheckerID]*oracle{}, map[health.CheckerID]bool{}
+	s.quorumUp, s.quorum = map[string]bool{}, map[string]bool{}
 	for _, svc := range spec.Services {
 		if up, known := quorum[svc.Name]; known {
-			s.quorumUp[svc.Name] = up
+			s.quorumUp[svc.Name], s.quorum[svc.Name] = up, ruled[svc.Name]
 		}
 		for _, srv := range svc.Servers {
 			id := health.CheckerID{Service: svc.Name, Server: srv.Addr}
@@ -348,8 +350,7 @@ func (s *sim) compareQuorum(svc health.ServiceSpec, got health.ServiceStatus, to
 	if got.Weight != total {
 		s.fail("%s: weight %d, want %d", svc.Name, got.Weight, total)
 	}
-	was, known := s.quorumUp[svc.Name]
-	want := was
+	want, known := s.quorum[svc.Name]
 	switch {
 	case total == 0 || total < svc.Quorum-svc.Hysteresis:
 		want = false
@@ -358,10 +359,11 @@ func (s *sim) compareQuorum(svc health.ServiceSpec, got health.ServiceStatus, to
 	case !known:
 		want = false
 	}
-	if got.QuorumUp != want || known && was != want {
-		s.fail("%s: quorum %t, told %t (%t), want %t at weight %d", svc.Name, got.QuorumUp, was, known, want, total)
+	told, spoken := s.quorumUp[svc.Name]
+	if got.QuorumUp != want || spoken && told != want || !spoken && !want && svc.Sorry {
+		s.fail("%s: quorum %t, told %t (%t), want %t at weight %d", svc.Name, got.QuorumUp, told, spoken, want, total)
 	}
-	s.quorumUp[svc.Name] = want
+	s.quorum[svc.Name], s.quorumUp[svc.Name] = want, want
 }
 
 func (s *sim) fail(format string, args ...any) {
