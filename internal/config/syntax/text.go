@@ -1,0 +1,155 @@
+package syntax
+
+import (
+	"strings"
+)
+
+// text is a piece of a logical line that remembers where each byte was written.
+type text struct {
+	s    string
+	segs []segment
+}
+
+func lineText(s string, o *origin, line int) text {
+	return text{s: s, segs: []segment{{pos: Pos{from: o, line: int32(line), col: 1}, linear: true}}}
+}
+
+func (t text) pos(off int) Pos { return at(t.segs, off) }
+
+// slice returns t[a:b].
+func (t text) slice(a, b int) text {
+	out := text{s: t.s[a:b]}
+	if len(t.segs) == 1 {
+		g := t.segs[0]
+		if g.linear {
+			g.pos.col += int32(a)
+		}
+		out.segs = []segment{g}
+		return out
+	}
+	for i, g := range t.segs {
+		if i+1 < len(t.segs) && t.segs[i+1].off <= a || g.off > b {
+			continue
+		}
+		if g.off < a {
+			if g.linear {
+				g.pos.col += int32(a - g.off)
+			}
+			g.off = a
+		}
+		g.off -= a
+		out.segs = append(out.segs, g)
+	}
+	return out
+}
+
+// trim drops blanks at both ends.
+func (t text) trim() text {
+	a := 0
+	for a < len(t.s) && isBlank(t.s[a]) {
+		a++
+	}
+	b := len(t.s)
+	for b > a && isBlank(t.s[b-1]) {
+		b--
+	}
+	if a == 0 && b == len(t.s) {
+		return t
+	}
+	return t.slice(a, b)
+}
+
+// splice returns t with t[a:b] replaced by s, all of it at the position of a.
+func (t text) splice(a, b int, s string) text {
+	at := t.pos(a)
+	head, tail := t.slice(0, a), t.slice(b, len(t.s))
+	out := text{s: head.s + s + tail.s, segs: make([]segment, 0, len(t.segs)+2)}
+	if a > 0 {
+		out.segs = append(out.segs, head.segs...)
+	}
+	out.segs = append(out.segs, segment{off: a, pos: at})
+	for _, g := range tail.segs {
+		g.off += a + len(s)
+		out.segs = append(out.segs, g)
+	}
+	return out
+}
+
+// join returns t followed by u.
+func (t text) join(u text) text {
+	if t.s == "" {
+		return u
+	}
+	out := text{s: t.s + u.s, segs: append([]segment(nil), t.segs...)}
+	for _, g := range u.segs {
+		g.off += len(t.s)
+		out.segs = append(out.segs, g)
+	}
+	return out
+}
+
+// via returns t as reached through the use of a definition.
+func (t text) via(o *origin) text {
+	segs := make([]segment, len(t.segs))
+	for i, g := range t.segs {
+		g.pos.from = o
+		segs[i] = g
+	}
+	return text{s: t.s, segs: segs}
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\f' || c == '\v' }
+
+// comment returns where the comment of a line begins, len(s) when there is
+// none, and where a double quote that is never closed begins, -1 when all are.
+// Only double quotes protect; an escaped mark outside quotes is none.
+func comment(s string) (end, open int) {
+	open = -1
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '"':
+			if open < 0 {
+				open = i
+			} else {
+				open = -1
+			}
+		case open >= 0:
+		case c == '\\' && i+1 < len(s) && (s[i+1] == '#' || s[i+1] == '!'):
+			i++
+		case c == '#' || c == '!':
+			return i, -1
+		}
+	}
+	return len(s), open
+}
+
+// unescape turns `\#` and `\!` outside quotes into the mark itself and returns
+// where the first one stood, -1 when there was none.
+func unescape(t text) (text, int) {
+	first, quoted := -1, false
+	for i := 0; i+1 < len(t.s); i++ {
+		switch {
+		case t.s[i] == '"':
+			quoted = !quoted
+		case !quoted && t.s[i] == '\\' && (t.s[i+1] == '#' || t.s[i+1] == '!'):
+			if first < 0 {
+				first = i
+			}
+			head, tail := t.slice(0, i), t.slice(i+1, len(t.s))
+			t = head.join(tail)
+		}
+	}
+	return t, first
+}
+
+// splitLines splits a file at \n; a \r before it is dropped.
+func splitLines(s string) []string {
+	lines := strings.Split(s, "\n")
+	if lines[len(lines)-1] == "" {
+		lines = lines[:len(lines)-1]
+	}
+	for i, l := range lines {
+		lines[i] = strings.TrimRight(l, "\r")
+	}
+	return lines
+}
