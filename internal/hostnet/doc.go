@@ -8,8 +8,8 @@
 // later) of our own, so that even the ones left by a power loss are found by
 // the next start.
 //
-//	 rtnetlink ──dump──▶ table ──diff──▶ []Change ──▶ Monitor's channel
-//	     └─────notify────▶┘   (after an overrun: dumped again)
+//	rtnetlink ──dump──▶ table ──diff──▶ []Change ──▶ Monitor's channel
+//	    └─────notify────▶┘   (after an overrun: dumped again)
 //
 // It decides nothing: when an address is wanted follows from desired.Compute.
 // Neighbours belong to the dataplane.

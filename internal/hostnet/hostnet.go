@@ -1,7 +1,6 @@
 package hostnet
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -87,53 +86,3 @@ type AddressChange struct {
 func (LinkChange) isChange()    {}
 func (PrimaryChange) isChange() {}
 func (AddressChange) isChange() {}
-
-// Network is the host's network. Its methods may be called concurrently.
-type Network struct{ todo int }
-
-// Open opens the network of the calling thread's network namespace.
-func Open() (*Network, error) { panic("being written") }
-
-// Close releases its sockets. It changes nothing on the host.
-func (n *Network) Close() error { panic("being written") }
-
-// SetVirtual tells which addresses are virtual ones: they are never the
-// primary address of an interface, whoever added them. It replaces the last set.
-func (n *Network) SetVirtual(addrs []netip.Addr) { panic("being written") }
-
-// Addresses returns the addresses on the host that are ours: those that carry
-// our mark, and, where the kernel keeps no mark, those that this Network
-// added. Sorted by interface and address.
-func (n *Network) Addresses() ([]Address, error) { panic("being written") }
-
-// Add puts an address on its interface. One that is there already is fine.
-func (n *Network) Add(a Address) error { panic("being written") }
-
-// Remove takes an address off its interface, whoever added it. One that is
-// gone already is fine, and so is an interface that is gone.
-func (n *Network) Remove(a Address) error { panic("being written") }
-
-// Leftovers returns the addresses that an earlier run may have left: all that
-// carry our mark, and those equal to a wanted one (interface and address).
-func (n *Network) Leftovers(want []Address) ([]Leftover, error) { panic("being written") }
-
-// Link returns the interface of that name; the error wraps ErrNoInterface
-// when there is none.
-func (n *Network) Link(name string) (Link, error) { panic("being written") }
-
-// Links returns all interfaces in the order of their index.
-func (n *Network) Links() ([]Link, error) { panic("being written") }
-
-// Primary returns the address that adverts of the interface come from: its
-// first address that is neither virtual nor secondary. The error wraps
-// ErrNoAddress or ErrNoInterface.
-func (n *Network) Primary(iface string) (netip.Addr, error) { panic("being written") }
-
-// Lookup returns the route to dst.
-func (n *Network) Lookup(dst netip.Addr) (Route, error) { panic("being written") }
-
-// Monitor streams changes until ctx ends; then the channel is closed. It
-// starts with the present state: a LinkChange of every interface, its
-// PrimaryChange when it has one, and an AddressChange for each address.
-// A slow receiver loses nothing: what is pending is kept.
-func (n *Network) Monitor(ctx context.Context) (<-chan Change, error) { panic("being written") }
