@@ -13,6 +13,8 @@ import (
 type Machine interface {
 	Step(now time.Time, in vrrp.Input) []vrrp.Action
 	Deadline() (time.Time, bool)
+	Status() vrrp.Status
+	Resumes() []vrrp.Resume
 }
 
 // Interface is one that adverts are sent and received on. AH opens protocol

@@ -7,9 +7,14 @@ import (
 	"github.com/kaname-lb/kaname/internal/vrrp"
 )
 
-// Status is what the Driver counted.
+// Status is what the Driver counted, and the Machine's own picture. It is
+// made after steps that changed something and at least once a second (status
+// of timers aside), so that Resumes is fresh enough to resume from.
 type Status struct {
-	Time       time.Time
+	Time time.Time
+	// Election and Resumes are Machine.Status and Machine.Resumes.
+	Election   vrrp.Status
+	Resumes    []vrrp.Resume
 	Instances  map[string]InstanceStats
 	Interfaces map[string]InterfaceStats
 	// Unmatched counts packets that belong to no instance, by reason.
