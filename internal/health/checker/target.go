@@ -73,7 +73,3 @@ type Outcome struct {
 // Probe is one kind of check. It returns when it knows, when it timed out by
 // the target's own bounds, or soon after ctx is done.
 type Probe func(ctx context.Context, t Target) Outcome
-
-// Key returns text that is equal for targets that check the same in the same
-// way: the Key of a health.CheckerSpec.
-func (t Target) Key() string { return string(t.Kind) }
