@@ -80,16 +80,18 @@ type ProbeReport struct {
 
 // Since reports on the questions sent after t whose fate is known.
 func (p *Probe) Since(t time.Time) ProbeReport {
+	var beats []beat
 	p.mu.Lock()
-	beats := slices.Clone(p.beats)
+	for _, b := range p.beats {
+		if !b.sent.Before(t) {
+			beats = append(beats, b)
+		}
+	}
 	p.mu.Unlock()
 	slices.SortFunc(beats, func(a, b beat) int { return a.sent.Compare(b.sent) })
 	r := ProbeReport{ByServer: map[string]int{}}
 	var last time.Time
 	for _, b := range beats {
-		if b.sent.Before(t) {
-			continue
-		}
 		r.Sent++
 		if !b.answered {
 			continue

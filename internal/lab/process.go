@@ -89,10 +89,10 @@ func (p *Process) start(prog Program, env []string) error {
 	}
 	go func() {
 		p.result = p.cmd.Wait()
-		if p.notify != nil {
-			p.notify.Close()
-		}
 		close(p.exited)
+		if p.notify != nil {
+			p.notify.Close() // wakes WaitReady, which then finds exited closed
+		}
 	}()
 	return nil
 }
