@@ -179,3 +179,29 @@ const (
 	IgnoreNotUp         // the instance is in Initialize, Fault or Stopped
 	NumIgnoreReasons    = iota + 1
 )
+
+var ignoreReasons = [NumIgnoreReasons]string{
+	IgnoreMalformed:     "malformed",
+	IgnoreTTL:           "ttl",
+	IgnoreVersion:       "version",
+	IgnoreVRID:          "vrid",
+	IgnoreAuthType:      "auth-type",
+	IgnorePassword:      "password",
+	IgnoreICV:           "icv",
+	IgnoreReplay:        "replay",
+	IgnoreInterval:      "interval",
+	IgnoreType:          "type",
+	IgnoreChecksum:      "checksum",
+	IgnoreAddresses:     "addresses",
+	IgnoreOwn:           "own",
+	IgnoreDestination:   "destination",
+	IgnoreLowerPriority: "lower-priority",
+}
+
+// String returns the reason as counters and status name it.
+func (r IgnoreReason) String() string {
+	if int(r) < len(ignoreReasons) && ignoreReasons[r] != "" {
+		return ignoreReasons[r]
+	}
+	return "reason?"
+}
