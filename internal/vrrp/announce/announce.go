@@ -98,7 +98,7 @@ func (a *Announcer) link(name string) (int, mac, error) {
 	if err != nil {
 		return 0, mac{}, fmt.Errorf("MAC address: %w", err)
 	}
-	if family != unix.ARPHRD_ETHER && family != unix.ARPHRD_LOOPBACK {
+	if family != unix.ARPHRD_ETHER {
 		return 0, mac{}, fmt.Errorf("not an Ethernet interface (type %d)", family)
 	}
 	return index, hw, nil
