@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,6 +49,7 @@ func Adopt(spec Spec, fd, pid int) (int, error) {
 		return 0, fmt.Errorf("lifeline descriptor %d: %w", fd, err)
 	}
 	k := &keeper{spec: spec, line: os.NewFile(uintptr(fd), "lifeline"), pid: pid, ready: true}
+	k.tell(fmt.Sprintf("MAINPID=%d", os.Getpid()))
 	return k.loop()
 }
 
@@ -140,6 +142,7 @@ func (k *keeper) serve(signals <-chan os.Signal) (code int, orderly bool) {
 			switch {
 			case m.ready:
 				k.ready = true
+				k.tell(daemon.SdNotifyReady)
 			case m.bye:
 				code, orderly = m.code, true
 			case m.gone:
@@ -196,13 +199,24 @@ func (k *keeper) forward(s os.Signal) {
 	if sig == unix.SIGINT {
 		sig = unix.SIGTERM
 	}
-	k.stopping = k.stopping || sig == unix.SIGTERM
+	if sig == unix.SIGTERM && !k.stopping {
+		k.stopping = true
+		k.tell(daemon.SdNotifyStopping)
+	}
 	k.kill(sig)
 }
 
 func (k *keeper) kill(sig unix.Signal) {
 	if err := unix.Kill(k.pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
 		k.spec.Log.Error("signal the director", "pid", k.pid, "signal", unix.SignalName(sig), "err", err)
+	}
+}
+
+// tell informs systemd, when it started us (sd_notify(3)). NotifyAccess=all is
+// needed for a keeper that was started by the director.
+func (k *keeper) tell(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		k.spec.Log.Warn("tell the service manager", "state", state, "err", err)
 	}
 }
 
@@ -216,4 +230,3 @@ func (k *keeper) release() {
 		k.spec.Log.Error("release what the dead director left", "err", err, "fix", "start kaname again, or remove its addresses by hand")
 	}
 }
-

@@ -1,0 +1,187 @@
+package director
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kaname-lb/kaname/internal/api"
+	"github.com/kaname-lb/kaname/internal/dataplane/xdp"
+	"github.com/kaname-lb/kaname/internal/director/desired"
+	"github.com/kaname-lb/kaname/internal/director/notify"
+	"github.com/kaname-lb/kaname/internal/director/reconcile"
+	"github.com/kaname-lb/kaname/internal/event"
+	"github.com/kaname-lb/kaname/internal/health"
+	"github.com/kaname-lb/kaname/internal/health/checker"
+	"github.com/kaname-lb/kaname/internal/hostnet"
+	"github.com/kaname-lb/kaname/internal/snapshot"
+	"github.com/kaname-lb/kaname/internal/vrrp"
+	"github.com/kaname-lb/kaname/internal/vrrp/announce"
+	"github.com/kaname-lb/kaname/internal/vrrp/track"
+	"github.com/kaname-lb/kaname/internal/vrrp/vrrpio"
+)
+
+// director is one running director. Everything without a comment that says
+// otherwise belongs to the goroutine of loop.
+type director struct {
+	o       Options
+	log     *slog.Logger
+	started time.Time
+	loaded  loaded
+	reload  snapshot.Reload
+
+	// The host.
+	net     *hostnet.Network
+	book    *addressBook
+	carrier carrier
+	facts   facts
+	changes <-chan hostnet.Change
+	rec     *reconcile.Reconciler
+	retry   *time.Timer
+	state   desired.State // the last one that was computed
+
+	// The election.
+	driver     *vrrpio.Driver
+	driverDone chan error
+	sockets    *vrrpio.Sockets
+	announcer  *announce.Announcer
+	tap        *vrrpio.Tap
+	tracker    *track.Tracker
+	resumes    []vrrp.Resume
+	synced     bool            // the host's present state is known, the election started
+	active     map[string]bool // instances that are MASTER here
+	unready    map[string]bool // of them, those whose addresses are not all there yet
+	conditions conditions
+
+	// The checks.
+	health  *health.Machine
+	targets map[health.CheckerID]checker.Target
+	runner  *checker.Runner
+	results chan health.Result
+
+	// Telling.
+	notifier *notify.Notifier
+	pending  []event.Event     // to be told once the host is as it should be
+	told     map[string]string // last state told to scripts, by instance
+	memory   memory
+	listener *api.Listener
+	server   *api.Server
+	requests chan func() // from the API, run by the loop
+
+	picture   atomic.Pointer[snapshot.Snapshot] // read by everybody
+	dataplane atomic.Pointer[xdp.Dataplane]     // carrier.dp, for everybody
+	dirty     bool                              // the desired state may have changed
+
+	ctx     context.Context // the life of everything that was started
+	cancel  context.CancelFunc
+	ready   chan struct{} // closed when the director serves
+	workers sync.WaitGroup
+	failed  atomic.Pointer[error] // the first error of a worker
+}
+
+// spawn runs f until it returns; its error ends the director.
+func (d *director) spawn(f func() error) {
+	d.workers.Go(func() {
+		if err := f(); err != nil && !errors.Is(err, context.Canceled) {
+			d.fail(err)
+		}
+	})
+}
+
+// fail records an error that the director cannot live with. Any goroutine may
+// call it.
+func (d *director) fail(err error) {
+	if d.failed.CompareAndSwap(nil, &err) && d.cancel != nil {
+		d.cancel()
+	}
+}
+
+// abandon closes what start opened before it failed. Nothing was changed on
+// the host by then, but for left-overs that are gone.
+func (d *director) abandon() {
+	if d.carrier.dp != nil {
+		if d.carrier.dp.Adopted() {
+			d.carrier.dp.Close()
+		} else {
+			d.carrier.dp.Remove()
+		}
+	}
+	if d.net != nil {
+		d.net.Close()
+	}
+	if d.listener != nil {
+		d.listener.Close()
+	}
+}
+
+// vrrpStatus returns the machine's picture and the driver's counters.
+func (d *director) vrrpStatus() *vrrpio.Status {
+	if d.driver == nil {
+		return &vrrpio.Status{}
+	}
+	return d.driver.Status()
+}
+
+// stepHealth gives the checks' machine one input and carries out its actions.
+func (d *director) stepHealth(in health.Input) {
+	now := time.Now()
+	for _, a := range d.health.Step(now, in) {
+		d.healthAction(now, a)
+	}
+}
+
+func (d *director) healthAction(now time.Time, a health.Action) {
+	switch a := a.(type) {
+	case health.Probe:
+		d.runner.Start(a, d.targets[a.Checker])
+	case health.Cancel:
+		d.runner.Cancel(a)
+	case health.ServerChanged:
+		d.log.Info("real server "+upDown(a.Up), "service", a.Service, "server", a.Server, "reason", a.Reason)
+		d.tell(event.ServerChanged{Time: now, Service: a.Service, Server: a.Server, Up: a.Up, Reason: a.Reason})
+	case health.QuorumChanged:
+		d.log.Info("quorum "+gainedLost(a.Up), "service", a.Service, "weight", a.Weight, "threshold", a.Threshold)
+		d.tell(event.QuorumChanged{Time: now, Service: a.Service, Up: a.Up})
+	case health.WeightChanged:
+		d.log.Info("weight changed", "service", a.Service, "server", a.Server, "from", a.From, "to", a.To)
+		d.dirty = true
+	case health.CheckerChanged:
+		d.log.Info("check "+succeededFailed(a.Up), "service", a.Checker.Service, "server", a.Checker.Server,
+			"check", a.Checker.Key, "reason", a.Reason)
+	case health.Ignored:
+		if a.Reason != health.IgnoreLateResult {
+			d.log.Warn("check ignored", "checker", a.Checker.String(), "reason", a.Reason.String())
+		}
+	}
+}
+
+// tell queues an event for the scripts; it is handed on when the host is as
+// the new state wants it: addresses, announcement, then notify.
+func (d *director) tell(ev event.Event) {
+	d.pending = append(d.pending, ev)
+	d.dirty = true
+}
+
+func upDown(up bool) string {
+	if up {
+		return "up"
+	}
+	return "down"
+}
+
+func gainedLost(up bool) string {
+	if up {
+		return "gained"
+	}
+	return "lost"
+}
+
+func succeededFailed(up bool) string {
+	if up {
+		return "succeeded"
+	}
+	return "failed"
+}

@@ -1,0 +1,270 @@
+package director
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/kaname-lb/kaname/internal/director/desired"
+	"github.com/kaname-lb/kaname/internal/director/reconcile"
+	"github.com/kaname-lb/kaname/internal/event"
+	"github.com/kaname-lb/kaname/internal/health"
+	"github.com/kaname-lb/kaname/internal/hostnet"
+	"github.com/kaname-lb/kaname/internal/vrrp"
+	"github.com/kaname-lb/kaname/internal/vrrp/vrrpio"
+)
+
+// retryAfter is the pause before a State that was not reached is tried again.
+const retryAfter = time.Second
+
+// loop handles everything that happens, one thing at a time, until ctx ends.
+func (d *director) loop(ctx context.Context) {
+	checks := time.NewTimer(0)
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	d.retry = time.NewTimer(time.Hour)
+	d.dirty = true
+	for {
+		if at, ok := d.health.Deadline(); ok {
+			checks.Reset(time.Until(at))
+		}
+		select {
+		case ev := <-d.driver.Events():
+			d.onElection(ev)
+		case c := <-d.changes:
+			d.onHost(c)
+		case o := <-d.tap.Observations():
+			d.conditions.observe(o)
+		case r := <-d.results:
+			d.stepHealth(health.Input(r))
+		case <-checks.C:
+			d.stepHealth(health.TimerFired{})
+		case f := <-d.requests:
+			f()
+		case <-d.retry.C:
+			d.dirty = true
+		case <-second.C:
+			d.everySecond()
+		case <-ctx.Done():
+			return
+		}
+		d.settle()
+	}
+}
+
+// settle brings the host to the desired state and tells the world.
+func (d *director) settle() {
+	if !d.dirty || !d.synced {
+		return
+	}
+	d.dirty = false
+	d.apply(d.desired())
+	for _, ev := range d.pending {
+		d.notifier.Handle(ev)
+	}
+	d.pending = nil
+	d.publish()
+	d.remember()
+}
+
+// desired computes the State from everything that is known.
+func (d *director) desired() desired.State {
+	c := d.loaded.cfg
+	return desired.Compute(c, d.active, d.desiredHealth(), d.facts.host(d.net, c))
+}
+
+// desiredHealth lists the verdicts in the order of the configuration.
+func (d *director) desiredHealth() desired.Health {
+	st := d.health.Status()
+	var out desired.Health
+	for _, vs := range d.loaded.cfg.VirtualServers {
+		svc, ok := st.Service(vs.Name)
+		s := desired.Service{QuorumUp: !ok || svc.QuorumUp}
+		for _, rs := range vs.RealServers {
+			server := desired.Server{Up: true, Weight: rs.Weight}
+			if r, ok := svc.Server(netip.AddrPortFrom(rs.Addr, rs.Port)); ok {
+				server = desired.Server{Up: r.Up, Weight: r.Weight}
+			}
+			s.Servers = append(s.Servers, server)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// apply makes the State so, as far as possible, and arms a retry if not.
+func (d *director) apply(want desired.State) {
+	d.state = want
+	rep := d.rec.Set(want)
+	for _, op := range rep.Done {
+		switch op.(type) {
+		case reconcile.AddAddress, reconcile.RemoveAddress:
+			d.log.Info(op.String())
+		default:
+			d.log.Debug(op.String())
+		}
+	}
+	d.conditions.applied(rep.Err())
+	if rep.Retry() {
+		d.log.Error("the host is not as it should be: trying again", "err", rep.Err())
+		d.retry.Reset(retryAfter)
+	}
+	d.announceable(rep)
+}
+
+// announceable tells the election which instances have all their addresses
+// now: those are announced by ARP.
+func (d *director) announceable(rep reconcile.Report) {
+	if rep.Read != nil {
+		return
+	}
+	failed := map[string]bool{}
+	for _, f := range rep.Failed {
+		if op, ok := f.Op.(reconcile.AddAddress); ok {
+			failed[bookKey(op.Address.Interface, op.Address.Prefix)] = true
+		}
+	}
+	for name := range d.unready {
+		if !d.lacks(name, failed) {
+			delete(d.unready, name)
+			d.driver.Send(vrrp.AddressesReady{Instance: name})
+		}
+	}
+}
+
+// lacks reports whether an address of the instance could not be put on.
+func (d *director) lacks(instance string, failed map[string]bool) bool {
+	for _, in := range d.loaded.cfg.Instances {
+		if in.Name != instance {
+			continue
+		}
+		for _, a := range in.Addresses {
+			if failed[bookKey(a.Dev, a.Prefix)] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// onElection takes one event of the VRRP driver.
+func (d *director) onElection(ev vrrpio.Event) {
+	if ev.Trouble != nil {
+		d.conditions.trouble(*ev.Trouble)
+		return
+	}
+	switch a := ev.Action.(type) {
+	case vrrp.Transition:
+		d.onTransition(ev.Time, a)
+	case vrrp.GroupTransition:
+		d.log.Info("sync group changes state", "group", a.Group, "state", a.To.String(), "reason", a.Reason)
+		d.tell(event.GroupTransition{Time: ev.Time, Group: a.Group, State: a.To.String(), Reason: a.Reason})
+	case vrrp.PriorityChanged:
+		d.log.Info("effective priority changes", "instance", a.Instance, "from", a.From, "to", a.To)
+		d.dirty = true
+	case vrrp.ScriptChanged:
+		d.log.Info("script "+succeededFailed(a.Up), "script", a.Script, "detail", a.Detail)
+		d.dirty = true
+	case vrrp.Contended:
+		d.conditions.contended(ev.Time, a)
+		d.tell(event.LowerPriority{Time: ev.Time, Instance: a.Instance, From: a.From, Priority: int(a.Priority)})
+	}
+}
+
+func (d *director) onTransition(now time.Time, t vrrp.Transition) {
+	d.log.Info("instance changes state", "instance", t.Instance, "from", t.From.String(), "state", t.To.String(),
+		"priority", t.Priority, "reason", t.Reason)
+	delete(d.unready, t.Instance)
+	delete(d.active, t.Instance)
+	if t.To == vrrp.Active {
+		d.active[t.Instance] = true
+		d.unready[t.Instance] = true
+	}
+	d.dirty = true
+	state := t.To.String()
+	if t.Reason == vrrp.ReasonRemoved {
+		state = "FAULT" // keepalived: a removed instance is told as FAULT
+	}
+	if t.Reason == vrrp.ReasonResumed && d.told[t.Instance] == state {
+		return // to the world nothing happened
+	}
+	d.told[t.Instance] = state
+	d.tell(event.VRRPTransition{
+		Time: now, Instance: t.Instance, From: t.From.String(), State: state,
+		Priority: int(t.Priority), Reason: t.Reason,
+	})
+}
+
+// onHost takes one change of the host's links and addresses.
+func (d *director) onHost(c hostnet.Change) {
+	if d.facts.apply(c) {
+		d.dirty = true
+	}
+	switch c := c.(type) {
+	case hostnet.LinkChange:
+		d.driver.Send(vrrp.LinkChanged{Interface: c.Interface, Up: c.Up})
+	case hostnet.PrimaryChange:
+		d.driver.Send(vrrp.SourceChanged{Interface: c.Interface, Addr: c.Addr})
+	case hostnet.AddressChange:
+		if !c.Added {
+			d.onAddressGone(c)
+		}
+	case hostnet.Synced:
+		d.synced, d.dirty = true, true
+		d.settle() // an adopted dataplane must be right before anything is answered
+		d.driver.Send(vrrp.Start{Resume: d.resumes})
+		close(d.ready)
+	}
+}
+
+// onAddressGone tells the election of an address that somebody else removed.
+// The change may be an old one of our own making, so the host is asked.
+func (d *director) onAddressGone(c hostnet.AddressChange) {
+	if len(d.active) == 0 || d.present(c) {
+		return
+	}
+	for _, in := range d.loaded.cfg.Instances {
+		if !d.active[in.Name] || d.unready[in.Name] {
+			continue
+		}
+		for _, a := range in.Addresses {
+			if a.Dev == c.Interface && a.Prefix == c.Prefix {
+				d.log.Warn("a virtual address was removed by somebody else", "instance", in.Name, "iface", c.Interface, "address", c.Prefix)
+				d.driver.Send(vrrp.AddressLost{Instance: in.Name, Addr: c.Prefix.Addr()})
+			}
+		}
+	}
+}
+
+func (d *director) present(c hostnet.AddressChange) bool {
+	have, err := d.net.Addresses()
+	return err != nil || slices.ContainsFunc(have, func(a hostnet.Address) bool {
+		return a.Interface == c.Interface && a.Prefix == c.Prefix
+	})
+}
+
+// everySecond looks after what has no event of its own.
+func (d *director) everySecond() {
+	d.publish()
+	d.remember()
+}
+
+// remember writes down what a successor needs.
+func (d *director) remember() {
+	if !d.synced {
+		return
+	}
+	h := d.health.Remember()
+	err := d.memory.write(remembered{
+		Sources:   d.loaded.sources,
+		VRRP:      d.vrrpStatus().Resumes,
+		Health:    &h,
+		Addresses: d.state.Addresses,
+		Notified:  d.told,
+	})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		d.conditions.forgetful(err)
+	}
+}

@@ -1,0 +1,102 @@
+package director
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/kaname-lb/kaname/internal/api"
+	"github.com/kaname-lb/kaname/internal/event"
+	"github.com/kaname-lb/kaname/internal/health"
+	"github.com/kaname-lb/kaname/internal/lvs"
+	"github.com/kaname-lb/kaname/internal/snapshot"
+	"github.com/kaname-lb/kaname/internal/vrrp"
+)
+
+// reloadNow loads the file again and takes it over if it can be run; else the
+// running configuration goes on untouched.
+func (d *director) reloadNow() api.ReloadResult {
+	l := load(d.o, rand.Uint64())
+	err := d.takeOver(l)
+	res := api.ReloadResult{OK: err == nil, Findings: l.findings}
+	if err != nil {
+		res.Error = err.Error()
+		d.log.Error("reload refused: the running configuration goes on", "file", d.o.File, "err", err)
+		d.print(l.findings)
+	} else {
+		d.log.Info("reloaded", "file", d.o.File, "findings", len(l.findings))
+	}
+	d.reload = reloaded(time.Now(), l.findings, res.Error)
+	d.tell(event.Reloaded{Time: d.reload.Time, Err: res.Error})
+	return res
+}
+
+// takeOver checks everything that can be refused before it changes anything.
+func (d *director) takeOver(l loaded) error {
+	if t, ok := l.sources.Texts[d.o.File]; ok && t.Err != "" {
+		return errors.New(t.Err)
+	}
+	if !l.ok() {
+		return fmt.Errorf("%s has errors", d.o.File)
+	}
+	if err := checkInterfaces(d.net, l.cfg); err != nil {
+		return err
+	}
+	opened := d.carrier.dp == nil
+	if err := d.openDataplane(l.cfg); err != nil {
+		return err
+	}
+	if dp := d.carrier.dp; opened && dp != nil {
+		d.rec.Forget()
+		d.spawn(func() error { return dp.Run(d.ctx) })
+	}
+	d.loaded = l
+	d.net.SetVirtual(virtualAddresses(l.cfg))
+	d.notifier.Set(notifySpec(l.cfg))
+	var spec health.Spec
+	spec, d.targets = healthSpec(l.cfg)
+	d.stepHealth(health.Reconfigure{Spec: spec})
+	d.tap.Watch(tapSpec(l.cfg))
+	d.driver.Send(vrrp.Reconfigure{Spec: vrrpSpec(l.cfg)})
+	d.tracker.Update(trackScripts(l.cfg))
+	d.dirty = true
+	return nil
+}
+
+// source is what the control socket reads. Its methods are called by many
+// goroutines; what belongs to the loop is asked of the loop.
+type source struct{ d *director }
+
+// Snapshot returns the last picture.
+func (s source) Snapshot() *snapshot.Snapshot { return s.d.picture.Load() }
+
+// Services returns the table with live counts.
+func (s source) Services() ([]lvs.ServiceStatus, error) {
+	if dp := s.d.dataplane.Load(); dp != nil {
+		return dp.Services(), nil
+	}
+	return nil, nil
+}
+
+// Connections yields the connection table.
+func (s source) Connections(yield func(lvs.Connection) bool) error {
+	if dp := s.d.dataplane.Load(); dp != nil {
+		dp.Connections(yield)
+	}
+	return nil
+}
+
+// Reload asks the loop to reload.
+func (s source) Reload(ctx context.Context) (api.ReloadResult, error) {
+	answer := make(chan api.ReloadResult, 1)
+	select {
+	case s.d.requests <- func() { answer <- s.d.reloadNow() }:
+		return <-answer, nil
+	case <-ctx.Done():
+		return api.ReloadResult{}, ctx.Err()
+	case <-s.d.ctx.Done():
+		return api.ReloadResult{}, errors.New("the director is stopping")
+	}
+}
