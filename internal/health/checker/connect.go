@@ -26,17 +26,27 @@ func (c Connect) dial(ctx context.Context) (*net.TCPConn, error) {
 		return nil, fmt.Errorf("no address and port to connect to")
 	}
 	d := net.Dialer{Timeout: c.timeout(), KeepAlive: -1}
-	if c.Device != "" || c.FromPort != 0 {
-		d.Control = func(_, _ string, raw syscall.RawConn) error { return c.bindSocket(raw) }
+	if from := c.from(); from.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(from)
 	}
-	conn, err := d.DialTCP(ctx, "tcp", c.from(), c.To)
+	if c.Device != "" || d.LocalAddr != nil {
+		d.Control = func(_, _ string, raw syscall.RawConn) error { return c.prepare(raw) }
+	}
+	// Not Dialer.DialTCP: it binds even without a local address, to a port that
+	// is then our only one towards all servers. Left to connect, the kernel
+	// gives one port to many servers, and ten thousand checkers fit.
+	conn, err := d.DialContext(ctx, "tcp", c.To.String())
 	if err != nil {
 		return nil, err
 	}
-	return conn, nil
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil, fmt.Errorf("dial tcp gave a %T", conn)
+	}
+	return tcp, nil
 }
 
-// from is the local address, invalid when the kernel chooses all of it.
+// from is the local address to bind to, invalid when the kernel chooses all of it.
 func (c Connect) from() netip.AddrPort {
 	switch {
 	case c.From.IsValid():
@@ -49,24 +59,32 @@ func (c Connect) from() netip.AddrPort {
 	return netip.AddrPortFrom(netip.IPv6Unspecified(), c.FromPort)
 }
 
-// bindSocket binds to the device. A fixed port is bound again while the
-// connection of the last check is still in TIME_WAIT.
-func (c Connect) bindSocket(raw syscall.RawConn) error {
+// prepare sets up the socket before it is bound.
+func (c Connect) prepare(raw syscall.RawConn) error {
 	var err error
-	ctlErr := raw.Control(func(fd uintptr) {
-		if c.FromPort != 0 {
-			if err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-				return
-			}
-		}
-		if c.Device != "" {
-			if err = unix.BindToDevice(int(fd), c.Device); err != nil {
-				err = fmt.Errorf("bind to device %s: %w", c.Device, err)
-			}
-		}
-	})
+	ctlErr := raw.Control(func(fd uintptr) { err = c.setOptions(int(fd)) })
 	if ctlErr != nil {
 		return ctlErr
 	}
 	return err
+}
+
+func (c Connect) setOptions(fd int) error {
+	if c.FromPort != 0 {
+		// The connection of the last check may still be in TIME_WAIT.
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+			return fmt.Errorf("reuse port %d: %w", c.FromPort, err)
+		}
+	} else if c.From.IsValid() {
+		// Again a port by connect and not by bind; works for IPv6 as well.
+		if err := unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
+			return fmt.Errorf("bind without port: %w", err)
+		}
+	}
+	if c.Device != "" {
+		if err := unix.BindToDevice(fd, c.Device); err != nil {
+			return fmt.Errorf("bind to device %s: %w", c.Device, err)
+		}
+	}
+	return nil
 }
