@@ -43,6 +43,9 @@ type IfaceSpec struct {
 	Segment string   // the segment it is plugged into
 	Addrs   []string // with prefix length: "192.0.2.1/24"
 	Offload Offload
+	// NativeXDP prepares the switch's end for a director that transmits in
+	// native XDP mode, which a plain veth cannot receive.
+	NativeXDP bool
 }
 
 // Offload says what a veth interface leaves to the "hardware".

@@ -83,6 +83,11 @@ func (h *Host) addIface(spec IfaceSpec) error {
 		return err
 	}
 	h.cables[spec.Name] = &cable{segment: h.lab.segments[spec.Segment], end: end}
+	if spec.NativeXDP {
+		if err := h.cables[spec.Name].acceptNative(); err != nil {
+			return err
+		}
+	}
 	link, err := h.nl.LinkByName(spec.Name)
 	if err != nil {
 		return err
