@@ -73,11 +73,15 @@ func (r Result) String() string {
 // The command is a child of the calling thread and inherits its network
 // namespace; the thread is held until the command ended, since the
 // parent-death signal follows the thread and not the process.
-func (c Command) Run(ctx context.Context) Result {
+func (c Command) Run(ctx context.Context) Result { return c.run(ctx, func() {}) }
+
+// run is Run; it calls started once when the command runs or cannot.
+func (c Command) run(ctx context.Context, started func()) Result {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	start := time.Now()
 	cmd, err := c.start(ctx)
+	started()
 	if err != nil {
 		return Result{Status: -1, Duration: time.Since(start), Err: err}
 	}
@@ -87,10 +91,13 @@ func (c Command) Run(ctx context.Context) Result {
 }
 
 // Start runs the command in a goroutine of its own and hands its Result to
-// the returned channel, which has room for it: nobody need receive.
+// the returned channel, which has room for it: nobody need receive. When it
+// returns the command has begun, or never will: so commands can be started in
+// an order.
 func (c Command) Start(ctx context.Context) <-chan Result {
-	done := make(chan Result, 1)
-	go func() { done <- c.Run(ctx) }()
+	done, started := make(chan Result, 1), make(chan struct{})
+	go func() { done <- c.run(ctx, func() { close(started) }) }()
+	<-started
 	return done
 }
 
