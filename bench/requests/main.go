@@ -1,0 +1,178 @@
+// Command requests prints HTTP requests per second through a lab of network
+// namespaces, with and without a director in the path: each forwarding method
+// beside the same hosts without it. Clients, servers and director share this
+// machine's processors, so read ratios of one run, not absolute figures.
+//
+// It needs root and builds the kaname binary itself.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/kaname-lb/kaname/internal/lab"
+)
+
+const (
+	vip    = "192.0.2.100"
+	natVIP = "192.0.2.101"
+)
+
+// Three hosts on the segment "front"; the director leads on to "back".
+func topology() lab.Topology {
+	return lab.Topology{
+		Segments: []lab.SegmentSpec{{Name: "front"}, {Name: "back"}},
+		Hosts: []lab.HostSpec{
+			{
+				Name:   "client",
+				Ifaces: []lab.IfaceSpec{{Name: "eth0", Segment: "front", Addrs: []string{"192.0.2.10/24"}}},
+				Routes: []lab.RouteSpec{{To: "198.51.100.0/24", Via: "192.0.2.1"}},
+			},
+			lab.HostSpec{
+				Name: "director",
+				Ifaces: []lab.IfaceSpec{
+					{Name: "eth0", Segment: "front", Addrs: []string{"192.0.2.1/24", vip + "/24", natVIP + "/24"}},
+					{Name: "eth1", Segment: "back", Addrs: []string{"198.51.100.1/24"}},
+				},
+			}.AsRouter(),
+			lab.HostSpec{
+				Name:   "direct",
+				Ifaces: []lab.IfaceSpec{{Name: "eth0", Segment: "front", Addrs: []string{"192.0.2.20/24"}}},
+			}.AsDRServer(vip),
+			lab.HostSpec{
+				Name:   "behind",
+				Ifaces: []lab.IfaceSpec{{Name: "eth0", Segment: "back", Addrs: []string{"198.51.100.20/24"}}},
+			}.AsNATServer("198.51.100.1"),
+		},
+	}
+}
+
+const config = `
+virtual_server ` + vip + ` 80 {
+    lb_algo rr
+    lb_kind DR
+    protocol TCP
+    real_server 192.0.2.20 80 {
+    }
+}
+virtual_server ` + natVIP + ` 80 {
+    lb_algo rr
+    lb_kind NAT
+    protocol TCP
+    real_server 198.51.100.20 80 {
+    }
+}
+`
+
+func main() {
+	length := flag.Duration("t", 4*time.Second, "`TIME` of each measurement")
+	clients := flag.Int("c", 16, "clients at a time")
+	flag.Parse()
+	if err := run(*length, *clients); err != nil {
+		fmt.Fprintln(os.Stderr, "requests:", err)
+		os.Exit(1)
+	}
+}
+
+func run(length time.Duration, clients int) (err error) {
+	ctx := context.Background()
+	l, err := lab.Build(topology(), lab.Options{Name: "bench"})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	defer lab.CloseOnSignal()()
+	binary := filepath.Join(l.Dir(), "kaname")
+	build := exec.Command("go", "build", "-o", binary, "github.com/kaname-lb/kaname/cmd/kaname")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("build kaname: %w", err)
+	}
+	for _, name := range []string{"direct", "behind"} {
+		if _, err := l.Host(name).Serve(lab.ServerSpec{Listen: "0.0.0.0:80"}); err != nil {
+			return err
+		}
+	}
+	d, err := l.Host("director").StartDirector(ctx, binary, config)
+	if err != nil {
+		return err
+	}
+	if err := warm(ctx, l); err != nil {
+		return err
+	}
+	if err := measure(ctx, l, length, clients); err != nil {
+		return err
+	}
+	status, err := d.Tool(ctx, "ipvs", "-Ln", "--stats")
+	fmt.Print("\n", status)
+	return err
+}
+
+// warm asks once everywhere, so that neighbours are known.
+func warm(ctx context.Context, l *lab.Lab) error {
+	for _, p := range paths() {
+		if err := ask(ctx, l, p); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+func ask(ctx context.Context, l *lab.Lab, p path) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		once, stop := context.WithTimeout(ctx, time.Second)
+		_, err := l.Host("client").Get(once, p.target)
+		stop()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+type path struct {
+	name   string
+	target netip.AddrPort
+}
+
+func paths() []path {
+	at := func(s string) netip.AddrPort { return netip.AddrPortFrom(netip.MustParseAddr(s), 80) }
+	return []path{
+		{"straight to the server", at("192.0.2.20")},
+		{"DR through kaname", at(vip)},
+		{"routed by the kernel", at("198.51.100.20")},
+		{"NAT through kaname", at(natVIP)},
+	}
+}
+
+func measure(ctx context.Context, l *lab.Lab, length time.Duration, clients int) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "path\tnew connections/s\tkeep-alive requests/s\tfailed\t")
+	var last [2]float64
+	for i, p := range paths() {
+		var figures [2]float64
+		failed := 0
+		for j, keep := range []bool{false, true} {
+			fmt.Fprintf(os.Stderr, "measuring: %s, keep-alive %t\n", p.name, keep)
+			r := l.Host("client").Load(ctx, lab.Load{Target: p.target, Clients: clients, Duration: length, KeepAlive: keep})
+			figures[j] = r.PerSecond()
+			failed += r.Failed()
+		}
+		with := ""
+		if i%2 == 1 {
+			with = fmt.Sprintf("%.2f x, %.2f x of the line above", figures[0]/last[0], figures[1]/last[1])
+		}
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%d\t%s\n", p.name, figures[0], figures[1], failed, with)
+		last = figures
+	}
+	return w.Flush()
+}
