@@ -54,6 +54,9 @@ type Place struct {
 	Object string `json:"object,omitempty"`
 }
 
+// IsZero reports whether p is no place at all.
+func (p Place) IsZero() bool { return p == Place{} }
+
 // String returns file:line:col as far as known, else the object.
 func (p Place) String() string {
 	switch {

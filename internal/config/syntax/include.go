@@ -224,6 +224,7 @@ func (p *parser) readFile(name string, use Pos, mode strictness, depth int) {
 	content := string(b)
 	bom := strings.HasPrefix(content, "\ufeff")
 	o := &origin{file: name, via: use, how: "included from", lines: splitLines(strings.TrimPrefix(content, "\ufeff"))}
+	p.tree.lines[name] = o.lines
 	if isMain && m.Perm()&0o111 != 0 {
 		p.report(finding.Warning, "executable-file", Pos{o, 1, 1}, "the file is executable; keepalived refuses to read it, kaname goes on", "chmod a-x "+name)
 	}

@@ -11,7 +11,7 @@ import (
 // Parse reads the named file with everything it includes. The tree is never
 // nil and holds whatever could be read; all problems are in the findings.
 func Parse(files Files, path string, o Options) (*Tree, []finding.Finding) {
-	p := &parser{files: files, o: o, lim: o.Limits.withDefaults(), defs: map[string]*definition{}, tree: &Tree{}}
+	p := &parser{files: files, o: o, lim: o.Limits.withDefaults(), defs: map[string]*definition{}, tree: &Tree{lines: map[string][]string{}}}
 	p.frames = []frame{{body: &p.tree.Body, kind: Block}}
 	if o.StrictIncludes {
 		p.strict = strictAll

@@ -67,6 +67,16 @@ type Tree struct {
 	// Files are the named file and every file it included, in reading order.
 	Files []string
 	Body  []*Statement
+
+	lines map[string][]string
+}
+
+// SourceLine returns the text of the physical line at p, "" when there is none.
+func (t *Tree) SourceLine(p finding.Place) string {
+	if l := t.lines[p.File]; p.Line >= 1 && p.Line <= len(l) {
+		return l[p.Line-1]
+	}
+	return ""
 }
 
 // Statement is one logical line: a keyword with its arguments, or one line of

@@ -1,0 +1,256 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kaname-lb/kaname/internal/config/syntax"
+	"github.com/kaname-lb/kaname/internal/finding"
+)
+
+// line is one statement being built: its words, read one after the other.
+type line struct {
+	b    *builder
+	st   *syntax.Statement
+	path string // of the block it stands in
+	kw   string
+	next int // index of the next word to read
+}
+
+func (l *line) warn(rule, what, fix string) { l.b.report(finding.Warning, rule, l.st.Pos(), what, fix) }
+func (l *line) note(rule, what, fix string) { l.b.report(finding.Note, rule, l.st.Pos(), what, fix) }
+func (l *line) fail(rule, what, fix string) { l.b.report(finding.Error, rule, l.st.Pos(), what, fix) }
+
+// left returns how many words have not been read.
+func (l *line) left() int { return len(l.st.Words) - l.next }
+
+// word reads the next word; a missing one is an Error, because keepalived ends
+// at once over it.
+func (l *line) word() (syntax.Word, bool) {
+	if l.left() == 0 {
+		l.fail("missing-parameter", l.kw+" needs a parameter", "")
+		return syntax.Word{}, false
+	}
+	w := l.st.Words[l.next]
+	l.next++
+	return w, true
+}
+
+// accept reads the next word if it is w.
+func (l *line) accept(w string) bool {
+	if l.left() > 0 && l.st.Words[l.next].Text == w {
+		l.next++
+		return true
+	}
+	return false
+}
+
+// end reports the words that nobody has read.
+func (l *line) end() {
+	if l.left() <= 0 {
+		return
+	}
+	var extra []string
+	for _, w := range l.st.Words[l.next:] {
+		extra = append(extra, w.Text)
+	}
+	l.b.report(finding.Warning, "extra-words", l.st.Words[l.next].Pos,
+		fmt.Sprintf("%s takes nothing more; %q is ignored", l.kw, strings.Join(extra, " ")), "one statement per line")
+	l.next = len(l.st.Words)
+}
+
+// str reads a word into dst.
+func (l *line) str(dst *string) {
+	if w, ok := l.word(); ok {
+		*dst = w.Text
+	}
+}
+
+// lastStr is str for the settings where a second one replaces the first.
+func (l *line) lastStr(dst *string) {
+	if *dst != "" && l.left() > 0 {
+		l.warn("repeated-keyword", fmt.Sprintf("%s is given again; %q replaces %q", l.kw, l.st.Words[l.next].Text, *dst), "keep one")
+	}
+	l.str(dst)
+}
+
+// integer reads a number between lo and hi. Where keepalived takes the digits
+// of a word with junk behind them, lenient does so too and says it; otherwise
+// a bad word leaves dst as it is.
+func (l *line) integer(dst *int, lo, hi int, lenient bool) bool {
+	w, ok := l.word()
+	if !ok {
+		return false
+	}
+	v, junk, ok := leadingInt(strings.TrimLeft(w.Text, " \t"))
+	switch {
+	case !ok || junk != "" && !lenient:
+		l.badValue(w, fmt.Sprintf("%s: %q is no number", l.kw, w.Text), fmt.Sprintf("a number from %d to %d", lo, hi), strconv.Itoa(*dst))
+		return false
+	case v < int64(lo) || v > int64(hi):
+		l.badValue(w, fmt.Sprintf("%s must be between %d and %d, not %s", l.kw, lo, hi, w.Text), "", strconv.Itoa(*dst))
+		return false
+	case junk != "":
+		l.b.report(finding.Warning, "invalid-number", w.Pos, fmt.Sprintf("%s: %q is no number; %d is used", l.kw, w.Text, v), fmt.Sprintf("%s %d", l.kw, v))
+	}
+	*dst = int(v)
+	return true
+}
+
+// badValue reports a word that is not used.
+func (l *line) badValue(w syntax.Word, what, fix, kept string) {
+	if kept != "" {
+		what += "; " + kept + " is used"
+	}
+	l.b.report(finding.Warning, "invalid-value", w.Pos, what, fix)
+}
+
+// leadingInt reads the digits at the beginning of s.
+func leadingInt(s string) (v int64, junk string, ok bool) {
+	i := 0
+	if i < len(s) && (s[i] == '-' || s[i] == '+') {
+		i++
+	}
+	from := i
+	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+		i++
+	}
+	if i == from {
+		return 0, s, false
+	}
+	v, err := strconv.ParseInt(s[:i], 10, 64)
+	return v, s[i:], err == nil
+}
+
+// seconds reads decimal seconds between lo and hi. There are no units, so a
+// word with one is refused.
+func (l *line) seconds(dst *time.Duration, lo, hi time.Duration) bool {
+	w, ok := l.word()
+	if !ok {
+		return false
+	}
+	d, ok := parseSeconds(strings.TrimLeft(w.Text, " \t"))
+	if !ok {
+		fix := "seconds without a unit, as 1.5"
+		if v, _, ok := leadingInt(w.Text); ok {
+			fix = fmt.Sprintf("%s %d", l.kw, v)
+		}
+		l.badValue(w, fmt.Sprintf("%s: %q is no number of seconds", l.kw, w.Text), fix, formatSeconds(*dst))
+		return false
+	}
+	if d < lo || d > hi {
+		l.badValue(w, fmt.Sprintf("%s must be between %s and %s, not %s", l.kw, formatSeconds(lo), formatSeconds(hi), w.Text), "", formatSeconds(*dst))
+		return false
+	}
+	*dst = d
+	return true
+}
+
+// wholeSeconds reads seconds without a fraction.
+func (l *line) wholeSeconds(dst *time.Duration, lo, hi int) bool {
+	v := int(*dst / time.Second)
+	ok := l.integer(&v, lo, hi, true)
+	*dst = time.Duration(v) * time.Second
+	return ok
+}
+
+// parseSeconds parses digits with an optional fraction; digits beyond
+// microseconds are rounded.
+func parseSeconds(s string) (time.Duration, bool) {
+	whole, frac, _ := strings.Cut(s, ".")
+	if whole == "" && frac == "" || len(whole) > 10 {
+		return 0, false
+	}
+	for _, c := range whole + frac {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+	}
+	sec, _ := strconv.ParseInt("0"+whole, 10, 64)
+	digits := (frac + "0000000")[:7]
+	usec, _ := strconv.ParseInt(digits, 10, 64)
+	return time.Duration(sec)*time.Second + time.Duration((usec+5)/10)*time.Microsecond, true
+}
+
+func formatSeconds(d time.Duration) string {
+	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s"
+}
+
+// boolean reads an optional true/on/yes or false/off/no; none is true.
+func (l *line) boolean(dst *bool) {
+	if l.left() == 0 {
+		*dst = true
+		return
+	}
+	w, _ := l.word()
+	switch w.Text {
+	case "true", "on", "yes":
+		*dst = true
+	case "false", "off", "no":
+		*dst = false
+	default:
+		l.badValue(w, fmt.Sprintf("%s: %q is neither true nor false; the line is ignored", l.kw, w.Text), l.kw+" true", "")
+	}
+}
+
+// flag reads a keyword without parameter. `flag off` switches it on all the
+// same, as in keepalived.
+func (l *line) flag(dst *bool) {
+	*dst = true
+	if l.left() > 0 {
+		w, _ := l.word()
+		switch w.Text {
+		case "false", "off", "no", "0":
+			l.b.report(finding.Warning, "flag-with-value", w.Pos, fmt.Sprintf("%s takes no value and is switched ON by this line", l.kw), "remove the line to leave it off")
+		default:
+			l.next--
+		}
+	}
+}
+
+// address reads an IP address.
+func (l *line) address(dst *netip.Addr) bool {
+	w, ok := l.word()
+	if !ok {
+		return false
+	}
+	a, err := parseAddr(w.Text)
+	if err != nil {
+		l.badValue(w, fmt.Sprintf("%s: %q is no IP address; the line is ignored", l.kw, w.Text), "", "")
+		return false
+	}
+	*dst = a
+	return true
+}
+
+func parseAddr(s string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(s)
+	if err == nil && a.Zone() != "" {
+		err = fmt.Errorf("%s: an address has no zone here", s)
+	}
+	return a, err
+}
+
+// iface reads an interface's name.
+func (l *line) iface(dst *string) bool {
+	w, ok := l.word()
+	if !ok {
+		return false
+	}
+	if !validInterface(w.Text) {
+		l.badValue(w, fmt.Sprintf("%s: %q cannot be an interface's name (1 to 15 bytes, no slash, no blank)", l.kw, w.Text), "", "")
+		return false
+	}
+	*dst = w.Text
+	return true
+}
+
+func validInterface(s string) bool {
+	if s == "" || len(s) > 15 || s == "." || s == ".." {
+		return false
+	}
+	return !strings.ContainsAny(s, "/ \t\n:")
+}

@@ -1,0 +1,181 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/kaname-lb/kaname/internal/config/syntax"
+)
+
+// serverGroup is a virtual_server_group.
+type serverGroup struct {
+	at        Where
+	endpoints []Endpoint
+	// others are entries that are not built (fwmark, IPv6); they have been
+	// reported.
+	others int
+}
+
+// maxGroupAddrs bounds what the ranges of all groups may expand to: each
+// address is a service of its own.
+const maxGroupAddrs = 65536
+
+// serverGroup builds a virtual_server_group. Of two with the same name the
+// first is used.
+func (b *builder) serverGroup(l *line) {
+	name, ok := l.name()
+	if !ok {
+		return
+	}
+	g := &serverGroup{at: l.st.Pos().Place()}
+	l.values(func(l *line) {
+		if l.accept("fwmark") {
+			l.next = len(l.st.Words)
+			g.others++
+			l.warn("not-supported", "not supported yet: fwmark in a virtual_server_group; the entry is left out", "")
+			return
+		}
+		b.groupEntry(l, g)
+	})
+	if first := b.groups[name]; first != nil {
+		l.warn("duplicate-name", fmt.Sprintf("virtual_server_group %s is defined again; the first one, at %s, is used", name, first.at), "give it another name")
+		return
+	}
+	b.groups[name] = g
+}
+
+// groupEntry reads IP[-LAST | -IP | /MASK] [PORT].
+func (b *builder) groupEntry(l *line, g *serverGroup) {
+	w, _ := l.word()
+	first, last, err := addressRange(w.Text)
+	if err != nil {
+		l.badValue(w, err.Error()+"; the entry is ignored", "IP PORT, IP-LAST PORT or IP/MASK PORT", "")
+		l.next = len(l.st.Words)
+		return
+	}
+	port, ok := l.port()
+	if !ok {
+		return
+	}
+	if first.Is6() {
+		g.others++
+		b.warn("not-supported", w.Pos, fmt.Sprintf("not supported yet: IPv6 virtual server %s; the entry is left out", w.Text), "")
+		return
+	}
+	at := w.Pos.Place()
+	for a := first; ; a = a.Next() {
+		if b.nAddrs++; b.nAddrs > maxGroupAddrs {
+			l.fail("limit", fmt.Sprintf("virtual_server_groups hold more than %d addresses; the rest is left out", maxGroupAddrs), "a smaller range")
+			return
+		}
+		g.endpoints = append(g.endpoints, Endpoint{Where: at, Addr: a, Port: port})
+		if a == last || !a.IsValid() {
+			return
+		}
+	}
+}
+
+// addressRange parses an address, or a range in one of keepalived's three
+// forms.
+func addressRange(s string) (first, last netip.Addr, err error) {
+	if ip, bits, ok := cutByte(s, '/'); ok {
+		return maskRange(s, ip, bits)
+	}
+	from, to, ranged := cutByte(s, '-')
+	if first, err = parseAddr(from); err != nil {
+		return first, last, fmt.Errorf("%q is no IP address", s)
+	}
+	if !ranged {
+		return first, first, nil
+	}
+	if last, err = parseAddr(to); err != nil {
+		last, err = lastPart(first, to)
+	}
+	switch {
+	case err != nil || last.Is4() != first.Is4():
+		return first, last, fmt.Errorf("%q is no range of addresses", s)
+	case !first.Less(last):
+		return first, last, fmt.Errorf("the range %s does not end above its beginning", s)
+	}
+	return first, last, nil
+}
+
+// lastPart replaces the last octet (IPv4, decimal) or group (IPv6, hex).
+func lastPart(a netip.Addr, s string) (netip.Addr, error) {
+	if a.Is4() {
+		v, err := strconv.ParseUint(s, 10, 8)
+		b := a.As4()
+		b[3] = byte(v)
+		return netip.AddrFrom4(b), err
+	}
+	v, err := strconv.ParseUint(s, 16, 16)
+	b := a.As16()
+	b[14], b[15] = byte(v>>8), byte(v)
+	return netip.AddrFrom16(b), err
+}
+
+func maskRange(s, ip, bits string) (first, last netip.Addr, err error) {
+	first, err = parseAddr(ip)
+	if err != nil {
+		return first, last, fmt.Errorf("%q is no IP address", s)
+	}
+	n, err := strconv.Atoi(bits)
+	p := netip.PrefixFrom(first, n)
+	if err != nil || !p.IsValid() {
+		return first, last, fmt.Errorf("%q has no valid mask", s)
+	}
+	if p.Masked().Addr() != first {
+		return first, last, fmt.Errorf("%s is not the first address of the network %s", first, p.Masked())
+	}
+	b := first.AsSlice()
+	for i := n; i < first.BitLen(); i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	last, _ = netip.AddrFromSlice(b)
+	return first, last, nil
+}
+
+// port reads an optional port; absent or all zeros is 0, any port.
+func (l *line) port() (uint16, bool) {
+	if l.left() == 0 {
+		return 0, true
+	}
+	w, _ := l.word()
+	v, err := strconv.ParseUint(w.Text, 10, 16)
+	if err != nil || v == 0 && strings.Trim(w.Text, "0") != "" {
+		l.badValue(w, fmt.Sprintf("%q is no port (1 to 65535)", w.Text), "", "")
+		l.next = len(l.st.Words)
+		return 0, false
+	}
+	return uint16(v), true
+}
+
+// addrPort reads IP [PORT].
+func (l *line) addrPort() (a netip.Addr, port uint16, ok bool) {
+	w, ok := l.word()
+	if !ok {
+		return a, 0, false
+	}
+	a, err := parseAddr(w.Text)
+	if err != nil {
+		fix := ""
+		if ap, err := netip.ParseAddrPort(w.Text); err == nil {
+			fix = fmt.Sprintf("%s %s %d", l.kw, ap.Addr(), ap.Port())
+		}
+		l.b.reportAddr(l, w, fix)
+		l.next = len(l.st.Words)
+		return a, 0, false
+	}
+	port, ok = l.port()
+	return a, port, ok
+}
+
+func (b *builder) reportAddr(l *line, w syntax.Word, fix string) {
+	what := fmt.Sprintf("%s: %q is no IP address", l.kw, w.Text)
+	if l.st.Block != nil {
+		what += "; the block is skipped"
+	}
+	b.warn("invalid-address", w.Pos, what, fix)
+}
