@@ -18,16 +18,16 @@
  *   dstats    PERCPU_ARRAY      u32 index     -> struct counters
  *   sstats    PERCPU_ARRAY      u32 service   -> struct counters
  *   reasons   PERCPU_ARRAY      enum reason   -> u64 packets
- *   settings  ARRAY(1), mmapable              -> struct settings
- *   runtime   ARRAY(1), mmapable              -> struct runtime
+ *   settings  ARRAY(1), mmapable              -> struct settings_block
+ *   runtime   ARRAY(1), mmapable              -> struct runtime_block
  *   frags     LRU_HASH          frag_key      -> struct frag
  *   macs      HASH              u64 MAC       -> u32 (any value: "ours")
- *   meta      ARRAY(1)                        -> struct meta
+ *   meta      ARRAY(1)                        -> struct meta_block
  *   xdp_jump, tc_jump  PROG_ARRAY  enum jump  -> program
  *
  * max_entries of conns (a power of two), stash, services, ring, dests (=
- * dcount = dstats), srun (= sstats) may be set before load; maps.h has
- * defaults. settings.conns_mask must be max_entries(conns) - 1.
+ * dcount = dstats), srun (= sstats) may be set before load, alike in both
+ * objects; maps.h has defaults. settings.conns_mask must be max_entries(conns) - 1.
  *
  * TIME is the tick: (u32)(jiffies64 >> settings.tick_shift), 75..125 Hz:
  * shift 0 for HZ 100, 1 for 250, 2 for 300, 3 for 1000. The program
@@ -82,7 +82,8 @@
  * Stash entries follow the same rules for the state word; there is no tag.
  * Insertion is BPF_NOEXIST, freeing ends with deleting the key. Whoever
  * inserts or deletes moves runtime.stash_count; it is looked at only to
- * skip the lookup when 0.
+ * skip the lookup when 0. User space cannot change stash entries in place:
+ * it runs `lb_sweep` (type syscall), which frees the dead ones among them.
  *
  * REPLY ENTRIES (NAT only). The key of a packet from the real server, (RIP,
  * CIP, rport, cport), is a second entry of type struct reply, with CONN_REPLY
@@ -109,17 +110,16 @@
  * SCHEDULERS
  *   SCHED_RING  (rr, wrr)  slot = srun[id].cursor++ % ring_len; a slot whose
  *               destination is unusable is skipped, at most ring_len slots.
- *   SCHED_SH    ring_len slots (256 as LVS). H = (u32)(port + addr) *
- *               0x61C88647 >> (32 - log2(ring_len)) with port 0 without
- *               SERVICE_HASH_PORT, both in host order, the client's. slot = H.
- *               Unusable and SERVICE_FALLBACK: slots (H + H + i) % ring_len for
- *               i = 0, 1, ...; an empty slot ends the search.
- *   SCHED_MH    ring_len slots (4093 as LVS). slot = hsiphash(K1, port + addr)
- *               % ring_len; with SERVICE_FALLBACK then hsiphash(K2, i + port +
- *               addr) % ring_len for i = 0, 1, ... ring_len - 1; an empty slot
- *               ends the search. hsiphash is SipHash-1-3 over the 4 bytes
- *               (host order u32), low 32 bits, K1 = {2654435761, 2654435761},
- *               K2 = {2654446892, 2654446892}, as the 64-bit kernel has it.
+ *   SCHED_SH    ring_len 256. H = (u32)(port + addr) * 0x61C88647 >> 24 with
+ *               port 0 without SERVICE_HASH_PORT, both the client's, in host
+ *               order. slot = H. Unusable and SERVICE_FALLBACK: slots
+ *               (H + H + i) % 256 for i = 0, 1, ...; an empty slot ends it.
+ *   SCHED_MH    ring_len slots (4093 as LVS). M(x) = hsiphash(K, x + port +
+ *               addr) % ring_len, slot = M(0); with SERVICE_FALLBACK then
+ *               M((M(0) + i) % ring_len) for i = 0, 1, ... ring_len - 1; an
+ *               empty slot ends it. hsiphash is SipHash-1-3 over the 4 bytes,
+ *               K = {2654435761, 2654435761}, as the 64-bit kernel has it.
+ *               (sched.SHHash and sched.MHHash are the Go models of both.)
  *   SCHED_LC, SCHED_WLC  the region lists destination indices in the order in
  *               which ties are decided (first wins); at most SCAN_MAX.
  *               overhead = active * 256 + inactive.
@@ -216,8 +216,8 @@ struct reply {
 	__u32 peer;	 /* locator of the forward entry */
 	__be32 vaddr;	 /* VIP and virtual port: with key, the forward key */
 	__be16 vport;
-	__u16 pad0;
-	__u32 pad1[7];
+	__u8 l2_dst[6]; /* of the last packet from the server: our MAC */
+	__u32 pad[6];
 };
 
 /* 8 ways and their tags; the rest of the first cache line is unused. */
@@ -325,7 +325,7 @@ enum setting_flags {
 
 /* One cache line. hash_seed, conns_mask and tick_shift belong to the contents
  * of the table: they are set once, before the first program is attached. */
-struct settings {
+struct settings_block {
 	__u32 hash_seed;
 	__u32 conns_mask;
 	__u32 tick_shift;
@@ -333,18 +333,19 @@ struct settings {
 	__u32 timeouts[12]; /* ticks, by enum conn_state; [TIMEOUT_UDP] */
 };
 
-struct runtime {
+struct runtime_block {
 	__s32 stash_count;
 	__u32 pad[15];
 };
 
-/* Filled by lb_clock (type syscall), run with a struct clock as context. */
+/* Filled by lb_clock (type syscall), run with a struct clock as context.
+ * jiffies64 starts at 2^32 - 300 * HZ at boot; two readings give HZ. */
 struct clock {
 	__u64 jiffies; /* jiffies64 */
 	__u64 mono_ns; /* CLOCK_MONOTONIC, read together with jiffies */
 };
 
-struct meta {
+struct meta_block {
 	__u32 schema; /* SCHEMA_VERSION of whoever created the maps */
 	__u32 pad[15]; /* for user space */
 };

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* rewrite.h: change the packet and send it. */
+#ifndef KANAME_REWRITE_H
+#define KANAME_REWRITE_H
+
+#include "conntrack.h"
+#include "csum.h"
+#include "parse.h"
+
+/* Where a packet goes and what it is to look like there. */
+struct out {
+	struct l2 l2; /* destination MAC, source MAC */
+	__u32 ifindex;
+	__u16 vlan; /* never VLAN_KEEP */
+	__u8 nat;   /* NAT_NONE, NAT_DST, NAT_SRC */
+	__u8 pad;
+	__be32 addr; /* the new address and port of a NAT */
+	__be16 port;
+	__u16 pad2;
+};
+
+enum nat {
+	NAT_NONE = 0,
+	NAT_DST,
+	NAT_SRC,
+};
+
+/* reload finds the headers again after a helper moved them. */
+AI bool reload(ctx_t *ctx, struct pkt *p)
+{
+	p->data = ctx_data(ctx);
+	p->end = ctx_end(ctx);
+	p->ip = p->data + p->l3_off;
+	return (void *)(p->ip + 1) <= p->end;
+}
+
+/* set_ip rewrites the IP header: TTL - 1, and the address of a NAT. */
+AI void set_ip(struct iphdr *ip, __u8 nat, __be32 addr)
+{
+	__u16 *ttl = (__u16 *)&ip->ttl, was = *ttl;
+	__u32 sum = csum_start(ip->check);
+
+	ip->ttl--;
+	sum = csum_swap16(sum, was, *ttl);
+	if (nat == NAT_DST) {
+		sum = csum_swap32(sum, ip->daddr, addr);
+		ip->daddr = addr;
+	} else if (nat == NAT_SRC) {
+		sum = csum_swap32(sum, ip->saddr, addr);
+		ip->saddr = addr;
+	}
+	ip->check = csum_end(sum);
+}
+
+/*
+ * send rewrites and transmits. The tag is changed last but for the MACs,
+ * since that moves everything.
+ */
+AI int send(ctx_t *ctx, struct pkt *p, const struct out *o)
+{
+	struct l4_hdr *h;
+
+	if (p->ip->ttl <= 1) {
+		count(REASON_TTL);
+		return CTX_DROP;
+	}
+	if (o->nat != NAT_NONE && p->kind == PKT_FLOW) {
+		__be32 addr = o->nat == NAT_DST ? p->ip->daddr : p->ip->saddr;
+		__be16 port = o->nat == NAT_DST ? p->key.dport : p->key.sport;
+
+		if (ctx_l4_csum(ctx, p->l4_off, p->l4, p->key.proto, addr, o->addr, port,
+				o->port) ||
+		    !reload(ctx, p)) {
+			count(REASON_REWRITE);
+			return CTX_DROP;
+		}
+		h = p->data + p->l4_off;
+		if ((void *)(h + 1) > p->end) {
+			count(REASON_REWRITE);
+			return CTX_DROP;
+		}
+		if (o->nat == NAT_DST)
+			h->dport = o->port;
+		else
+			h->sport = o->port;
+	}
+	set_ip(p->ip, o->nat, o->addr);
+	if (unlikely(o->vlan != p->vlan)) {
+		if (ctx_retag(ctx, p->vlan, o->vlan)) {
+			count(REASON_REWRITE);
+			return CTX_DROP;
+		}
+		p->data = ctx_data(ctx);
+		p->end = ctx_end(ctx);
+		if (p->data + ETH_HLEN > p->end) {
+			count(REASON_REWRITE);
+			return CTX_DROP;
+		}
+	}
+	l2_copy(p->data, &o->l2);
+	return ctx_send(ctx, o->ifindex);
+}
+
+/* out_to_dest is the way to a real server. */
+AI void out_to_dest(struct out *o, const struct pkt *p, const struct dest *d)
+{
+	l2_copy(&o->l2, d->dmac);
+	o->ifindex = d->ifindex;
+	o->vlan = d->vlan == VLAN_KEEP ? p->vlan : d->vlan;
+	o->nat = d->method == METHOD_NAT ? NAT_DST : NAT_NONE;
+	o->pad = 0;
+	__builtin_memcpy(&o->addr, &d->addr.b[12], 4);
+	o->port = d->port;
+	o->pad2 = 0;
+}
+
+/* out_to_client is the way back of a NAT reply: as the client's last packet
+ * came, so no route is looked up. */
+AI void out_to_client(struct out *o, const struct conn *f)
+{
+	__u16 *to = (__u16 *)&o->l2;
+	const __u16 *src = (const __u16 *)f->l2_src, *dst = (const __u16 *)f->l2_dst;
+
+	to[0] = src[0];
+	to[1] = src[1];
+	to[2] = src[2];
+	to[3] = dst[0];
+	to[4] = dst[1];
+	to[5] = dst[2];
+	o->ifindex = f->ifindex;
+	o->vlan = f->vlan;
+	o->nat = NAT_SRC;
+	o->pad = 0;
+	o->addr = f->key.dst;
+	o->port = f->key.dport;
+	o->pad2 = 0;
+}
+
+#endif

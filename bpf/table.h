@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * table.h: the connection table: find, claim, publish, confirm, free. The
+ * protocol is written down in abi.h; this is one of its two speakers.
+ */
+#ifndef KANAME_TABLE_H
+#define KANAME_TABLE_H
+
+#include <stdbool.h>
+#include <linux/in.h>
+
+#include "maps.h"
+#include "stats.h"
+#include "tcp.h"
+
+/* Where a key may be: two sets and the tag it has there. */
+struct place {
+	__u32 set[2];
+	__u32 tag;
+	__u32 hash; /* for the stateless fallback */
+};
+
+AI __u64 flow_hash(__u32 seed, const struct flow *k)
+{
+	__u32 ports = (__u32)k->sport << 16 | k->dport;
+	__u64 h = (__u64)k->src << 32 | k->dst;
+
+	h = (h ^ seed * 0xD6E8FEB86659FD93ULL) * 0x9E3779B97F4A7C15ULL;
+	h ^= h >> 29;
+	h += (__u64)k->proto << 32 | ports;
+	h *= 0xBF58476D1CE4E5B9ULL;
+	h ^= h >> 32;
+	return h * 0x94D049BB133111EBULL;
+}
+
+AI void flow_place(const struct settings_block *st, const struct flow *k, struct place *pl)
+{
+	__u64 h = flow_hash(st->hash_seed, k);
+
+	h ^= h >> 31;
+	pl->tag = h >> 32 | 2;
+	pl->set[0] = (__u32)h & st->conns_mask;
+	pl->set[1] = (pl->set[0] ^ (pl->tag * 0x9E3779B1U >> 1 | 1)) & st->conns_mask;
+	pl->hash = (__u32)h;
+}
+
+AI bool flow_eq(const struct flow *a, const struct flow *b)
+{
+	return a->src == b->src && a->dst == b->dst && a->sport == b->sport &&
+	       a->dport == b->dport && a->proto == b->proto;
+}
+
+AI bool word_live(__u32 word)
+{
+	return (word & CONN_STATE_MASK) != STATE_DEAD && !(word & CONN_TENTATIVE);
+}
+
+AI bool past(__u32 now, __u32 last, __u32 timeout)
+{
+	return (__s32)(now - last) > (__s32)timeout;
+}
+
+AI struct conn_set *set_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&conns, &index);
+}
+
+/* conn_at follows a locator into the array; NULL for none and the stash. */
+AI struct conn *conn_at(__u32 loc)
+{
+	struct conn_set *s;
+
+	if (loc == LOC_NONE || loc == LOC_STASH)
+		return NULL;
+	s = set_at((loc - 1) >> 3);
+	return s ? &s->way[(loc - 1) & (WAYS - 1)] : NULL;
+}
+
+/* set_find returns the first entry of the key, whatever its state. */
+AI struct conn *set_find(struct conn_set *s, const struct flow *k, __u32 tag)
+{
+#pragma unroll
+	for (int w = 0; w < WAYS; w++)
+		if (s->tag[w] == tag && flow_eq(&s->way[w].key, k))
+			return &s->way[w];
+	return NULL;
+}
+
+/* set_find_live returns the first live entry of the key and its locator. */
+AI struct conn *set_find_live(__u32 index, const struct flow *k, __u32 tag, __u32 *loc)
+{
+	struct conn_set *s = set_at(index);
+
+	if (!s)
+		return NULL;
+	for (int w = 0; w < WAYS; w++) {
+		struct conn *e = &s->way[w];
+
+		if (READ_ONCE(s->tag[w]) == tag && flow_eq(&e->key, k) &&
+		    word_live(READ_ONCE(e->state))) {
+			*loc = (index << 3 | w) + 1;
+			return e;
+		}
+	}
+	return NULL;
+}
+
+/* find looks everywhere. *loc is LOC_STASH for an entry in the stash. */
+AI struct conn *find(const struct flow *k, const struct place *pl, __u32 *loc)
+{
+	struct conn *e = set_find_live(pl->set[0], k, pl->tag, loc);
+	struct runtime_block *rt;
+
+	if (e)
+		return e;
+	e = set_find_live(pl->set[1], k, pl->tag, loc);
+	if (e)
+		return e;
+	rt = runtime_get();
+	if (!rt || rt->stash_count <= 0)
+		return NULL;
+	e = bpf_map_lookup_elem(&stash, k);
+	if (e && word_live(READ_ONCE(e->state))) {
+		*loc = LOC_STASH;
+		return e;
+	}
+	return NULL;
+}
+
+/* overload_check sets or clears the overload bit as the totals say. */
+AI void overload_check(__u32 dest, struct dest_count *c, bool added)
+{
+	const struct dest *d = bpf_map_lookup_elem(&dests, &dest);
+
+	if (!d || (!d->upper && !d->lower && !(READ_ONCE(c->flags) & DCOUNT_OVERLOAD)))
+		return;
+	/* Twice: the totals may move between the look and the change. */
+	for (int i = 0; i < 2; i++) {
+		__s64 total = (__s64)READ_ONCE(c->active) + READ_ONCE(c->inactive);
+		bool over = READ_ONCE(c->flags) & DCOUNT_OVERLOAD;
+		bool below = d->lower ? total < d->lower
+			     : d->upper ? total * 4 < (__s64)d->upper * 3
+					: true;
+
+		if (added && d->upper && total >= d->upper && !over)
+			__sync_fetch_and_or(&c->flags, DCOUNT_OVERLOAD);
+		else if (below && over && !(added && d->upper && total >= d->upper))
+			__sync_fetch_and_and(&c->flags, ~(__u32)DCOUNT_OVERLOAD);
+		else
+			return;
+	}
+}
+
+/* counts_add puts a confirmed entry into the counts, counts_sub takes it out,
+ * counts_move follows a change of state. Only the winner calls them. */
+AI void counts_add(__u32 dest, __u32 word)
+{
+	struct dest_count *c = bpf_map_lookup_elem(&dcount, &dest);
+
+	if (!c)
+		return;
+	__sync_fetch_and_add(state_active(word) ? &c->active : &c->inactive, 1);
+	overload_check(dest, c, true);
+}
+
+AI void counts_sub(__u32 dest, __u32 word)
+{
+	struct dest_count *c = bpf_map_lookup_elem(&dcount, &dest);
+
+	if (!c)
+		return;
+	__sync_fetch_and_add(state_active(word) ? &c->active : &c->inactive, -1);
+	overload_check(dest, c, false);
+}
+
+AI void counts_move(__u32 dest, __u32 from, __u32 to)
+{
+	__s32 delta = (__s32)state_active(to) - (__s32)state_active(from);
+	struct dest_count *c;
+
+	if (!delta)
+		return;
+	c = bpf_map_lookup_elem(&dcount, &dest);
+	if (!c)
+		return;
+	__sync_fetch_and_add(&c->active, delta);
+	__sync_fetch_and_add(&c->inactive, -delta);
+}
+
+/* reply_key is the key of the reply entry of a NAT connection. */
+AI bool reply_key(const struct conn *f, struct flow *k)
+{
+	__u32 di = f->dest;
+	const struct dest *d = bpf_map_lookup_elem(&dests, &di);
+
+	if (!d)
+		return false;
+	__builtin_memcpy(&k->src, &d->addr.b[12], 4);
+	k->dst = f->key.src;
+	k->sport = d->port;
+	k->dport = f->key.sport;
+	k->proto = f->key.proto;
+	k->pad[0] = 0;
+	k->pad[1] = 0;
+	k->pad[2] = 0;
+	return true;
+}
+
+/* forward_of follows a reply entry; NULL when its connection is gone. */
+AI struct conn *forward_of(const struct reply *r)
+{
+	struct conn *f;
+	__u32 w;
+
+	if (r->peer == LOC_STASH) {
+		struct flow k = {
+			.src = r->key.dst,
+			.dst = r->vaddr,
+			.sport = r->key.dport,
+			.dport = r->vport,
+			.proto = r->key.proto,
+		};
+
+		f = bpf_map_lookup_elem(&stash, &k);
+	} else {
+		f = conn_at(r->peer);
+	}
+	if (!f)
+		return NULL;
+	w = READ_ONCE(f->state);
+	if (w >> CONN_EPOCH_SHIFT != r->fwd_epoch || (w & CONN_STATE_MASK) == STATE_DEAD ||
+	    (w & CONN_REPLY) || f->key.src != r->key.dst || f->key.sport != r->key.dport)
+		return NULL;
+	return f;
+}
+
+AI void tag_clear(__u32 loc)
+{
+	struct conn_set *s = set_at((loc - 1) >> 3);
+
+	if (s)
+		__sync_lock_test_and_set(&s->tag[(loc - 1) & (WAYS - 1)], TAG_FREE);
+}
+
+AI void stash_moved(__s32 by)
+{
+	struct runtime_block *rt = runtime_get();
+
+	if (rt)
+		__sync_fetch_and_add(&rt->stash_count, by);
+}
+
+/* free_reply frees the reply entry of f, if it still is f's. */
+AI void free_reply(const struct conn *f, __u32 floc, __u32 peer)
+{
+	struct flow k = {};
+	struct reply *r;
+	__u32 w;
+
+	if (peer == LOC_NONE || !reply_key(f, &k))
+		return;
+	if (peer == LOC_STASH)
+		r = bpf_map_lookup_elem(&stash, &k);
+	else
+		r = (struct reply *)conn_at(peer);
+	if (!r || !flow_eq(&r->key, &k) || r->peer != floc)
+		return;
+	w = READ_ONCE(r->state);
+	if (!(w & CONN_REPLY) || r->fwd_epoch != READ_ONCE(f->state) >> CONN_EPOCH_SHIFT ||
+	    (w & CONN_STATE_MASK) == STATE_DEAD ||
+	    CMPXCHG(&r->state, w, w | CONN_STATE_MASK) != w)
+		return;
+	if (peer == LOC_STASH) {
+		if (!bpf_map_delete_elem(&stash, &k))
+			stash_moved(-1);
+	} else {
+		tag_clear(peer);
+	}
+}
+
+/*
+ * conn_free is the step "free" of abi.h for an entry whose word was w. False:
+ * somebody else changed or freed it.
+ */
+static __noinline bool conn_free(struct conn *e, __u32 loc, __u32 w)
+{
+	if (!e || (w & CONN_STATE_MASK) == STATE_DEAD ||
+	    CMPXCHG(&e->state, w, w | CONN_STATE_MASK) != w)
+		return false;
+	if (!(w & CONN_REPLY)) {
+		if (!(w & CONN_TENTATIVE))
+			counts_sub(e->dest, w);
+		free_reply(e, loc, e->peer);
+	}
+	if (loc == LOC_STASH) {
+		struct flow k = e->key;
+
+		if (!bpf_map_delete_elem(&stash, &k))
+			stash_moved(-1);
+	} else {
+		tag_clear(loc);
+	}
+	return true;
+}
+
+/* conn_dead says whether nobody may use a live entry any more. */
+AI bool conn_dead(const struct conn *e, __u32 w, __u32 now)
+{
+	const struct dest *d;
+	__u32 di;
+
+	if (w & CONN_REPLY)
+		return !forward_of((const struct reply *)e);
+	if (past(now, READ_ONCE(e->last), READ_ONCE(e->timeout)))
+		return true;
+	di = e->dest;
+	d = bpf_map_lookup_elem(&dests, &di);
+	return !d || d->generation != e->dest_gen;
+}
+
+/* What claim found in its two sets. */
+struct survey {
+	__u32 free[2];	/* number of free ways */
+	__u32 way[2];	/* locator of the first free one */
+	__u32 dead;	/* locator of a dead entry */
+	__u32 dead_word;
+	__u32 half;	/* locator of the half-open entry that is longest idle */
+	__u32 half_word;
+	__u32 half_age;
+};
+
+AI void survey_way(struct conn_set *s, __u32 index, __u32 i, __u32 w, __u32 now,
+		   struct survey *v)
+{
+	__u32 tag = READ_ONCE(s->tag[w]), loc = (index << 3 | w) + 1, word, state;
+	struct conn *e = &s->way[w];
+
+	if (tag == TAG_FREE) {
+		if (!v->free[i]++)
+			v->way[i] = loc;
+		return;
+	}
+	if (tag == TAG_CLAIMED || v->dead)
+		return;
+	word = READ_ONCE(e->state);
+	if (!word_live(word))
+		return;
+	if (conn_dead(e, word, now)) {
+		v->dead = loc;
+		v->dead_word = word;
+		return;
+	}
+	state = word & CONN_STATE_MASK;
+	if (!(word & CONN_REPLY) && e->key.proto == IPPROTO_TCP &&
+	    (state == STATE_SYN_RECV || state == STATE_NONE)) {
+		__u32 age = now - e->last + 1;
+
+		if (age > v->half_age) {
+			v->half_age = age;
+			v->half = loc;
+			v->half_word = word;
+		}
+	}
+}
+
+/*
+ * claim takes a way for the key: a free one, else that of a dead entry, else
+ * that of a half-open connection. Established ones are never touched. The
+ * result is the locator of a way whose tag is TAG_CLAIMED, or LOC_NONE.
+ */
+static __noinline __u32 claim(const struct place *pl, __u32 now)
+{
+	if (!pl)
+		return LOC_NONE;
+	for (int try = 0; try < 4; try++) {
+		struct survey v = {};
+		struct conn_set *s;
+		__u32 loc, i;
+
+		for (i = 0; i < 2; i++) {
+			s = set_at(pl->set[i]);
+			if (!s)
+				return LOC_NONE;
+			for (__u32 w = 0; w < WAYS; w++)
+				survey_way(s, pl->set[i], i, w, now, &v);
+			/* Room enough in the first set: leave it at that. */
+			if (v.free[0] >= 2)
+				break;
+		}
+		loc = v.free[0] >= v.free[1] ? v.way[0] : v.way[1];
+		if (!loc) {
+			struct conn *e;
+
+			loc = v.dead ? v.dead : v.half;
+			e = conn_at(loc);
+			if (!e)
+				return LOC_NONE;
+			/* The word of the survey: a half-open entry that was
+			 * established since is not ours to take. */
+			if (!conn_free(e, loc, v.dead ? v.dead_word : v.half_word))
+				continue;
+			count(v.dead ? REASON_EXPIRED : REASON_RECLAIMED);
+		}
+		s = set_at((loc - 1) >> 3);
+		if (s && CMPXCHG(&s->tag[(loc - 1) & (WAYS - 1)], TAG_FREE, TAG_CLAIMED) == TAG_FREE)
+			return loc;
+	}
+	return LOC_NONE;
+}
+
+AI void publish(__u32 loc, __u32 tag)
+{
+	struct conn_set *s = set_at((loc - 1) >> 3);
+
+	if (s)
+		CMPXCHG(&s->tag[(loc - 1) & (WAYS - 1)], TAG_CLAIMED, tag);
+}
+
+/* withdraw gives up an own entry that is tentative or was killed. */
+AI void withdraw(struct conn *e, __u32 loc)
+{
+	__sync_fetch_and_or(&e->state, STATE_DEAD);
+	tag_clear(loc);
+}
+
+enum rescan_result {
+	RESCAN_WON = 0,
+	RESCAN_LOST,
+};
+
+/*
+ * rescan_set looks for another entry of the same key. Of two tentative ones
+ * the lower locator survives; a confirmed one always does.
+ */
+AI int rescan_set(__u32 index, const struct flow *k, __u32 tag, __u32 own)
+{
+	struct conn_set *s = set_at(index);
+
+	if (!s)
+		return RESCAN_LOST;
+	for (__u32 w = 0; w < WAYS; w++) {
+		__u32 loc = (index << 3 | w) + 1, word;
+		struct conn *e = &s->way[w];
+
+		if (loc == own || READ_ONCE(s->tag[w]) != tag || !flow_eq(&e->key, k))
+			continue;
+		word = READ_ONCE(e->state);
+		if ((word & CONN_STATE_MASK) == STATE_DEAD)
+			continue;
+		if (!(word & CONN_TENTATIVE) || loc < own)
+			return RESCAN_LOST;
+		/* Kill it; its creator sees that and withdraws. Whoever was
+		 * faster has confirmed it or withdrawn it already. */
+		word = CMPXCHG(&e->state, word, word | CONN_STATE_MASK);
+		if (word_live(word))
+			return RESCAN_LOST;
+	}
+	return RESCAN_WON;
+}
+
+/* confirm ends an insertion. On true the entry counts and is everybody's. */
+AI bool confirm(struct conn *e, const struct place *pl, __u32 loc, __u32 word)
+{
+	if (rescan_set(pl->set[0], &e->key, pl->tag, loc) == RESCAN_WON &&
+	    rescan_set(pl->set[1], &e->key, pl->tag, loc) == RESCAN_WON &&
+	    CMPXCHG(&e->state, word, word & ~(__u32)CONN_TENTATIVE) == word)
+		return true;
+	return false;
+}
+
+#endif
