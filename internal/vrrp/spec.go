@@ -44,6 +44,19 @@ const (
 	AuthAH   AuthType = 2
 )
 
+// String returns keepalived's word for the authentication type.
+func (t AuthType) String() string {
+	switch t {
+	case AuthNone:
+		return "none"
+	case AuthPass:
+		return "PASS"
+	case AuthAH:
+		return "AH"
+	}
+	return "unknown"
+}
+
 // GARPSpec says when gratuitous ARPs are sent.
 type GARPSpec struct {
 	Repeat        int           // requests per address on becoming active (5)

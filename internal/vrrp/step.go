@@ -177,7 +177,7 @@ const (
 	IgnoreLowerPriority // discarded by a Backup that will take over
 	IgnoreStartup       // heard during vrrp_startup_delay
 	IgnoreNotUp         // the instance is in Initialize, Fault or Stopped
-	NumIgnoreReasons    = iota + 1
+	NumIgnoreReasons    = iota + 1 // one past the last: sizes an array by reason
 )
 
 var ignoreReasons = [NumIgnoreReasons]string{
@@ -196,6 +196,8 @@ var ignoreReasons = [NumIgnoreReasons]string{
 	IgnoreOwn:           "own",
 	IgnoreDestination:   "destination",
 	IgnoreLowerPriority: "lower-priority",
+	IgnoreStartup:       "startup-delay",
+	IgnoreNotUp:         "not-up",
 }
 
 // String returns the reason as counters and status name it.
