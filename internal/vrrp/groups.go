@@ -25,7 +25,10 @@ func (m *Machine) timeOut(now time.Time, i *instance) {
 			return
 		}
 	}
-	const reason = "no advert heard"
+	reason := "no advert heard"
+	if i.priority == priorityOwner {
+		reason = "address owner"
+	}
 	m.becomeActive(now, i, reason)
 	m.follows(now, i, reason, func(other *instance, reason string) {
 		m.becomeActive(now, other, reason)
@@ -44,7 +47,7 @@ func (m *Machine) follows(now time.Time, i *instance, reason string, become func
 			}
 		}
 	}
-	m.noteGroup(now, g, reason)
+	m.noteGroup(now, g, i.spec.Name+": "+reason)
 }
 
 // noteGroup tells of the state that all members of a sync group now share.

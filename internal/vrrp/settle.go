@@ -81,7 +81,7 @@ func (m *Machine) failGroup(now time.Time, g *group, failed *instance) {
 			m.becomeFault(now, i, reason)
 		}
 	}
-	m.noteGroup(now, g, failed.fault)
+	m.noteGroup(now, g, failed.spec.Name+": "+failed.fault)
 }
 
 // raiseGroup takes members out of Initialize and Fault. A new member of a sync
@@ -92,18 +92,21 @@ func (m *Machine) raiseGroup(now time.Time, g *group, healed *instance) {
 	for _, i := range g.members {
 		active = active || i.state == Active
 	}
-	reason := "started"
+	first := ""
 	raise := func(i *instance) {
+		reason := "started"
 		switch i.state {
 		case Initialize:
-			if active {
-				reason = "joined Active sync group " + g.spec.Name
-				m.becomeActive(now, i, reason)
-				return
-			}
 		case Fault:
 			reason = "recovered from: " + i.reason
 		case Backup, Active, Stopped:
+			return
+		}
+		if first == "" {
+			first = i.spec.Name + ": " + reason
+		}
+		if active && i.state == Initialize {
+			m.becomeActive(now, i, "joined Active sync group "+g.spec.Name)
 			return
 		}
 		m.becomeBackup(now, i, i.firstWait(), reason)
@@ -114,5 +117,5 @@ func (m *Machine) raiseGroup(now time.Time, g *group, healed *instance) {
 	for _, i := range g.members {
 		raise(i)
 	}
-	m.noteGroup(now, g, reason)
+	m.noteGroup(now, g, first)
 }

@@ -174,9 +174,9 @@ const (
 	IgnoreAddresses
 	IgnoreOwn // our own packet came back, or a peer with our address
 	IgnoreDestination
-	IgnoreLowerPriority // discarded by a Backup that will take over
-	IgnoreStartup       // heard during vrrp_startup_delay
-	IgnoreNotUp         // the instance is in Initialize, Fault or Stopped
+	IgnoreLowerPriority            // discarded by a Backup that will take over
+	IgnoreStartup                  // heard during vrrp_startup_delay
+	IgnoreNotUp                    // the instance is in Initialize, Fault or Stopped
 	NumIgnoreReasons    = iota + 1 // one past the last: sizes an array by reason
 )
 

@@ -7,31 +7,29 @@ import (
 	"github.com/kaname-lb/kaname/internal/vrrp"
 )
 
-// Status is what the Driver counted, and the Machine's own picture. It is
-// made after steps that changed something and at least once a second (status
-// of timers aside), so that Resumes is fresh enough to resume from.
+// Status is a picture of a Driver and its Machine.
 type Status struct {
-	Time time.Time
-	// Election and Resumes are Machine.Status and Machine.Resumes.
-	Election   vrrp.Status
-	Resumes    []vrrp.Resume
-	Instances  map[string]InstanceStats
-	Interfaces map[string]InterfaceStats
+	Time       time.Time
+	Machine    vrrp.Status
+	Instances  map[string]InstanceStats  // by name
+	Interfaces map[string]InterfaceStats // by name
 	// Unmatched counts packets that belong to no instance, by reason.
 	Unmatched map[vrrp.IgnoreReason]Ignored
 }
 
-// InstanceStats are counters of one instance since it was first seen.
+// InstanceStats are counters of one instance since it was first configured.
+// The adverts it accepted are counted in its vrrp.InstanceStatus.
 type InstanceStats struct {
 	AdvertsSent      uint64
-	PriorityZeroSent uint64
+	PriorityZeroSent uint64 // of AdvertsSent
 	SendErrors       uint64
 	BecameMaster     uint64
 	ReleasedMaster   uint64
 	Ignored          map[vrrp.IgnoreReason]Ignored
-	Contended        uint64
-	LastContended    time.Time
-	LastContender    netip.Addr
+	// Contended counts adverts of another master heard while Active.
+	Contended     uint64
+	LastContended time.Time
+	LastContender netip.Addr
 }
 
 // Ignored counts packets that were dropped for one reason, and tells the last.
