@@ -44,7 +44,7 @@ type Listener struct {
 // held until Close, or until the process dies.
 func Listen(path string) (*Listener, error) {
 	// A path that does not fit sockaddr_un fails in bind with a bare EINVAL.
-	if len(path) > unix.PathMax || len(path) > maxSocketPath {
+	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("control socket %s: the path is %d bytes long and a socket's may have %d: choose a shorter --run-dir",
 			path, len(path), maxSocketPath)
 	}
