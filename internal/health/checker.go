@@ -41,6 +41,8 @@ func (m *Machine) stepResult(now time.Time, r Result) {
 		c.weight, c.hasWeight = max(0, r.Weight), r.HasWeight
 		m.setWeight(srv, r.Reason)
 		m.judge(now, c, true)
+	case r.Undecided:
+		m.tell(Ignored{Checker: c.id, Reason: IgnoreUndecided})
 	case c.up && c.known && c.failures < c.spec.Retry:
 		c.failures++
 		wait = c.spec.DelayBeforeRetry

@@ -105,7 +105,7 @@ type ending struct {
 //	spec                                             forget the Spec so far
 //	start | reload | stop                            with that Spec
 //	restart                                          crash, Remember by JSON, Start
-//	answer KEY@SERVER ok|fail [weight=N] [takes=D] [hangs] [REASON ...]
+//	answer KEY@SERVER ok|fail|undecided [weight=N] [takes=D] [hangs] [REASON ...]
 //	run DURATION                                     let time pass
 //	status
 func (sc *scenario) do(f []string) {
@@ -172,7 +172,7 @@ func (sc *scenario) restart() {
 func (sc *scenario) setAnswer(id, verdict string, rest []string) {
 	opts := options(rest)
 	a := answer{takes: opts.duration("takes", 0), hangs: opts.has("hangs")}
-	a.result.OK = verdict == "ok"
+	a.result.OK, a.result.Undecided = verdict == "ok", verdict == "undecided"
 	a.result.Weight, a.result.HasWeight = opts.number("weight", 0), opts.has("weight")
 	var words []string
 	for _, w := range rest {

@@ -53,7 +53,11 @@ type oracle struct {
 
 func (o *oracle) result(now time.Time, r health.Result) {
 	wait := o.spec.DelayLoop
+	o.probing = false
 	switch {
+	case r.Undecided && !r.OK:
+		o.dueFrom, o.due = now.Add(wait), now.Add(wait)
+		return
 	case r.OK:
 		o.up, o.failures = true, 0
 		o.weight, o.hasWeight = r.Weight, r.HasWeight
@@ -65,7 +69,7 @@ func (o *oracle) result(now time.Time, r health.Result) {
 		o.failures++
 		wait = o.spec.DelayBeforeRetry
 	}
-	o.known, o.probing = true, false
+	o.known = true
 	o.dueFrom, o.due = now.Add(wait), now.Add(wait)
 }
 
@@ -299,6 +303,7 @@ func (s *sim) expectProbe(p health.Probe) {
 	}
 	o.probing, o.seq = true, p.Seq
 	r := health.Result{Checker: p.Checker, Seq: p.Seq, OK: s.rnd.Float64() >= s.sick, Reason: "r"}
+	r.Undecided = s.rnd.IntN(10) == 0
 	if s.rnd.IntN(4) == 0 {
 		r.Weight, r.HasWeight = s.rnd.IntN(5), true
 	}

@@ -23,6 +23,10 @@ type Result struct {
 	Checker CheckerID
 	Seq     uint64
 	OK      bool
+	// Undecided, when not OK, says that the probe could not be made for a
+	// reason on this host (no sockets left): it is no verdict on the server and
+	// counts for nothing; the next try is after DelayLoop.
+	Undecided bool
 	// Weight, when HasWeight, replaces the server's configured weight until a
 	// success without a weight (MISC_CHECK with misc_dynamic).
 	Weight    int
@@ -123,6 +127,7 @@ const (
 	IgnoreDuplicateService                         // a service of this name comes earlier in the Spec
 	IgnoreDuplicateServer                          // a server of this address comes earlier in the service
 	IgnoreDuplicateChecker                         // a checker with this Key comes earlier in the server
+	IgnoreUndecided                                // the probe could not be made
 	IgnoreNotRunning                               // before Start or after Stop, or a second Start
 )
 
@@ -137,6 +142,8 @@ func (r IgnoreReason) String() string {
 		return "real server of the same address comes earlier"
 	case IgnoreDuplicateChecker:
 		return "checker configured the same comes earlier"
+	case IgnoreUndecided:
+		return "the probe could not be made"
 	case IgnoreNotRunning:
 		return "machine is not running"
 	}

@@ -43,7 +43,7 @@ func ProbeHTTP(ctx context.Context, t Target) Outcome {
 		if len(t.HTTP.URLs) > 1 {
 			why = u.Path + ": " + why
 		}
-		return failed("%s", why)
+		return Outcome{Undecided: shortage(err), Reason: why}
 	}
 	return Outcome{OK: true, Reason: last}
 }

@@ -3,6 +3,7 @@ package checker
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/kaname-lb/kaname/internal/process"
 )
@@ -25,5 +26,31 @@ func ProbeMisc(ctx context.Context, t Target) Outcome {
 		w := r.Status - 2
 		return Outcome{OK: true, Weight: w, HasWeight: true, Reason: fmt.Sprintf("%s: weight %d", r, w)}
 	}
-	return failed("%s", r)
+	return Outcome{Undecided: shortage(r.Err), Reason: r.String()}
+}
+
+// Usable returns why the command cannot be run at all, nil when it can.
+// Secure is enable_script_security: then a command that runs as root must be
+// writable by nobody else. keepalived drops a checker whose command is not
+// usable, so that its server counts as up.
+func (s MiscSpec) Usable(secure bool) error {
+	if len(s.Argv) == 0 {
+		return process.ErrNoCommand
+	}
+	path, err := process.Resolve(s.Argv[0])
+	if err != nil {
+		return err
+	}
+	cred, err := process.Credential(s.User, s.Group)
+	if err != nil {
+		return err
+	}
+	asRoot := os.Geteuid() == 0
+	if cred != nil {
+		asRoot = cred.Uid == 0
+	}
+	if secure && asRoot {
+		return process.CheckSecurity(path)
+	}
+	return nil
 }

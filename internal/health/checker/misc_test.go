@@ -2,6 +2,8 @@ package checker_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -51,5 +53,44 @@ func TestMiscCancel(t *testing.T) {
 	got := checker.Run(ctx, checker.Target{Kind: checker.Misc, Misc: checker.MiscSpec{Argv: []string{"/bin/sleep", "60"}}})
 	if got.OK || got.Reason != "cancelled" || got.Duration > 30*time.Second {
 		t.Errorf("got %+v, want cancelled at once", got)
+	}
+}
+
+func TestUsable(t *testing.T) {
+	t.Parallel()
+	plain := filepath.Join(t.TempDir(), "plain")
+	if err := os.WriteFile(plain, []byte("#!/bin/sh\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	open := filepath.Join(t.TempDir(), "open")
+	if err := os.WriteFile(open, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	insecure := "" // only what runs as root is looked at
+	if os.Geteuid() == 0 {
+		insecure = "writable by everybody" // the directory for temporary files
+	}
+	for _, tc := range []struct {
+		name   string
+		spec   checker.MiscSpec
+		secure bool
+		want   string // in the error, empty for none
+	}{
+		{"good", checker.MiscSpec{Argv: []string{"/bin/true"}}, true, ""},
+		{"none", checker.MiscSpec{}, false, "no command"},
+		{"missing", checker.MiscSpec{Argv: []string{"/nonexistent/check"}}, false, "no such file"},
+		{"not executable", checker.MiscSpec{Argv: []string{plain}}, false, "permission denied"},
+		{"no such user", checker.MiscSpec{Argv: []string{"/bin/true"}, User: "no-such-user"}, false, "no-such-user"},
+		{"insecure", checker.MiscSpec{Argv: []string{open}}, true, insecure},
+		{"insecure, not asked", checker.MiscSpec{Argv: []string{open}}, false, ""},
+		{"insecure, not root", checker.MiscSpec{Argv: []string{open}, User: "nobody"}, true, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			err := tc.spec.Usable(tc.secure)
+			if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q in it", err, tc.want)
+			}
+		})
 	}
 }

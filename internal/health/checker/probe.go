@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // probes are the kinds that are built.
@@ -30,6 +33,14 @@ func Run(ctx context.Context, t Target) Outcome {
 
 func failed(format string, args ...any) Outcome {
 	return Outcome{Reason: fmt.Sprintf(format, args...)}
+}
+
+// shortages are errors that speak of this host and not of the server: with no
+// descriptor left for a socket, taking every server out would be the outage.
+var shortages = []error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EAGAIN}
+
+func shortage(err error) bool {
+	return slices.ContainsFunc(shortages, func(e error) bool { return errors.Is(err, e) })
 }
 
 // reason returns err as one line without the addresses that the reader knows

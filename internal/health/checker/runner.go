@@ -120,7 +120,8 @@ func (r *Runner) work(l *lane, j *job) {
 		if r.finish(j) {
 			r.report(health.Result{
 				Checker: j.probe.Checker, Seq: j.probe.Seq,
-				OK: o.OK, Weight: o.Weight, HasWeight: o.HasWeight, Reason: o.Reason, Duration: o.Duration,
+				OK: o.OK, Undecided: o.Undecided, Weight: o.Weight, HasWeight: o.HasWeight,
+				Reason: o.Reason, Duration: o.Duration,
 			})
 		}
 		j = r.next(l)

@@ -52,6 +52,12 @@ func (r *recorder) report(res health.Result) {
 	r.results = append(r.results, res)
 }
 
+func (r *recorder) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.results)
+}
+
 func probe(n int) health.Probe {
 	return health.Probe{Checker: health.CheckerID{Service: "s", Key: fmt.Sprint(n)}, Seq: uint64(n)}
 }
@@ -70,7 +76,8 @@ func TestRunnerBounds(t *testing.T) {
 			r.Start(probe(n), checker.Target{Kind: kind}) // once is enough
 		}
 		time.Sleep(4*time.Second + time.Millisecond)
-		if got := len(rec.results); got != 30+8 {
+		synctest.Wait()
+		if got := rec.count(); got != 30+8 {
 			t.Errorf("after 4 s: %d results, want 30 of the network and 8 of processes", got)
 		}
 		time.Sleep(time.Second)

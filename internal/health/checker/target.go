@@ -61,9 +61,11 @@ type MiscSpec struct {
 	Dynamic     bool // misc_dynamic: exit 2..255 is success with weight exit-2
 }
 
-// Outcome is what a probe found. Reason is one line, shown verbatim.
+// Outcome is what a probe found. Reason is one line, shown verbatim. Undecided
+// says that the probe could not be made for want of something on this host.
 type Outcome struct {
 	OK        bool
+	Undecided bool
 	Weight    int
 	HasWeight bool
 	Reason    string

@@ -10,7 +10,7 @@ import "context"
 func ProbeTCP(ctx context.Context, t Target) Outcome {
 	conn, err := t.Connect.dial(ctx)
 	if err != nil {
-		return failed("%s", reason(ctx, err, t.Connect.timeout()))
+		return Outcome{Undecided: shortage(err), Reason: reason(ctx, err, t.Connect.timeout())}
 	}
 	if t.Connect.FromPort != 0 {
 		_ = conn.SetLinger(0) // at worst the port rests
