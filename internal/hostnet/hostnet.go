@@ -45,6 +45,8 @@ type Link struct {
 	MAC   net.HardwareAddr
 	MTU   int
 	Kind  string // "veth", "bridge", "vlan" …; "" for hardware
+	// ParentIndex is the interface below a VLAN, 0 for every other kind.
+	ParentIndex int
 }
 
 // Route is where a destination goes.
@@ -83,6 +85,11 @@ type AddressChange struct {
 	Marked    bool
 }
 
+// Synced follows the present state with which Monitor starts: what comes after
+// it is news.
+type Synced struct{}
+
+func (Synced) isChange()        {}
 func (LinkChange) isChange()    {}
 func (PrimaryChange) isChange() {}
 func (AddressChange) isChange() {}

@@ -31,7 +31,8 @@ type monitor struct {
 
 // Monitor streams changes until ctx ends; then the channel is closed. It
 // starts with the present state: a LinkChange of every interface, its
-// PrimaryChange when it has one, and an AddressChange for each address.
+// PrimaryChange when it has one, and an AddressChange for each address; then
+// Synced.
 // A slow receiver loses nothing: what is pending is kept.
 func (n *Network) Monitor(ctx context.Context) (<-chan Change, error) {
 	// Subscribed before the dump: nothing can happen in between unseen.
@@ -53,6 +54,7 @@ func (n *Network) Monitor(ctx context.Context) (<-chan Change, error) {
 		s.Close()
 		return nil, fmt.Errorf("monitor: %w", err)
 	}
+	m.push([]Change{Synced{}})
 	n.mu.Lock()
 	n.monitors[m] = true
 	n.mu.Unlock()

@@ -48,6 +48,7 @@ func parseLink(b []byte) (l Link, ok bool) {
 	// interfaces the lower one's as well.
 	const up = unix.IFF_UP | unix.IFF_RUNNING
 	l = Link{Index: int(msg.Index), Up: msg.Flags&up == up}
+	below := 0
 	for kind, value := range attributes(b[unix.SizeofIfInfomsg:]) {
 		switch kind {
 		case unix.IFLA_IFNAME:
@@ -56,9 +57,14 @@ func parseLink(b []byte) (l Link, ok bool) {
 			l.MAC = net.HardwareAddr(value)
 		case unix.IFLA_MTU:
 			l.MTU = int(uint32Of(value))
+		case unix.IFLA_LINK:
+			below = int(uint32Of(value))
 		case unix.IFLA_LINKINFO:
 			l.Kind = kindOf(value)
 		}
+	}
+	if l.Kind == "vlan" { // a veth's IFLA_LINK is its peer, maybe in another namespace
+		l.ParentIndex = below
 	}
 	return l, l.Name != ""
 }
