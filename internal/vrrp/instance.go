@@ -32,7 +32,8 @@ type instance struct {
 	masterPriority uint8
 	lastAdvert     time.Time
 	received       uint64
-	sequence       uint32
+	sequence       uint32 // the last one sent or heard
+	sequenceSent   bool   // it was sent
 	ipid           uint16
 
 	timers [numTimers]time.Time // zero: not running
@@ -137,6 +138,7 @@ func (i *instance) advert(priority uint8) []byte {
 		p.Advert.AuthData = authData(i.spec.Password)
 	case AuthAH:
 		i.sequence++
+		i.sequenceSent = true
 		p.AH, p.Sequence = true, i.sequence
 		p.SPI = spiOf(i.source)
 	case AuthNone:

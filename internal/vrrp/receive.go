@@ -86,10 +86,12 @@ func (i *instance) authenticate(p *Packet, packet []byte) (IgnoreReason, string)
 		if !VerifyICV(packet, i.spec.Password) {
 			return IgnoreICV, ""
 		}
-		if p.Sequence <= i.sequence {
+		// Two that became Active at once may count in step for ever: a number
+		// that we have only sent ourselves is nobody's replay.
+		if p.Sequence < i.sequence || p.Sequence == i.sequence && !i.sequenceSent {
 			return IgnoreReplay, fmt.Sprintf("sequence number %d after %d", p.Sequence, i.sequence)
 		}
-		i.sequence = p.Sequence
+		i.sequence, i.sequenceSent = p.Sequence, false
 	case AuthNone:
 	}
 	return 0, ""

@@ -158,15 +158,3 @@ func drain(fd int) {
 		}
 	}
 }
-
-// ifIndex returns the index of an interface.
-func ifIndex(ioctl int, name string) (int, error) {
-	ifr, err := unix.NewIfreq(name)
-	if err != nil {
-		return 0, fmt.Errorf("no such interface: %w", err)
-	}
-	if err := unix.IoctlIfreq(ioctl, unix.SIOCGIFINDEX, ifr); err != nil {
-		return 0, fmt.Errorf("no such interface: %w", err)
-	}
-	return int(ifr.Uint32()), nil
-}

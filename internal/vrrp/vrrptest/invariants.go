@@ -123,14 +123,18 @@ func (l *lan) bound() time.Duration {
 	return longest + 2*l.delayMax
 }
 
+// side is one router's part in a virtual router.
+type side struct {
+	name     string
+	addr     netip.Addr
+	priority uint8
+	preempts bool
+}
+
+func (s side) String() string { return fmt.Sprintf("%s (%v, priority %d)", s.name, s.addr, s.priority) }
+
 // checkVirtualRouter looks at one VRID on one segment.
 func (l *lan) checkVirtualRouter(segment string, vrid uint8) {
-	type side struct {
-		name     string
-		addr     netip.Addr
-		priority uint8
-		preempts bool
-	}
 	var active, all []side
 	for _, r := range l.routers {
 		if r.machine == nil {
