@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -74,6 +75,7 @@ type Tap struct {
 	ioctl int // indexes to names and MAC addresses
 	out   chan Observation
 	done  chan struct{}
+	ended atomic.Bool // by Close
 
 	mu      sync.Mutex
 	watched map[string]watch
@@ -148,6 +150,7 @@ func (t *Tap) Observations() <-chan Observation { return t.out }
 
 // Close ends it and closes the channel.
 func (t *Tap) Close() error {
+	t.ended.Store(true)
 	err := t.file.Close()
 	<-t.done
 	return errors.Join(err, unix.Close(t.ioctl))
@@ -161,7 +164,7 @@ func (t *Tap) run() {
 	for {
 		n, from, err := t.read(buf[:])
 		switch {
-		case errors.Is(err, os.ErrClosed):
+		case t.ended.Load():
 			return
 		case errors.Is(err, unix.ENETDOWN): // told once when a link goes
 		case err != nil:
