@@ -50,6 +50,9 @@ func playNotify() {
 // playCrash builds a lab with a program in it, says what it is called, and
 // waits to be killed.
 func playCrash() {
+	if os.Getenv("KANAME_LAB_TEST_SIGNALS") != "" {
+		defer lab.CloseOnSignal()()
+	}
 	l, err := lab.Build(lab.Topology{Hosts: []lab.HostSpec{{Name: "a"}}}, lab.Options{Name: "crash test"})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
