@@ -15,6 +15,8 @@ type checker struct {
 	reason   string
 	duration time.Duration
 	failures int // failed tries in a row while up
+	// undecided says that the last probe could not be made.
+	undecided bool
 	// weight, when hasWeight, is the server weight that its last success asked for.
 	weight    int
 	hasWeight bool
@@ -26,7 +28,7 @@ type checker struct {
 func (m *Machine) stepResult(now time.Time, r Result) {
 	c := m.checkers[r.Checker]
 	if m.phase != running || c == nil || c.probe == 0 || c.probe != r.Seq {
-		m.tell(Ignored{Checker: r.Checker, Reason: IgnoreLateResult})
+		m.tell(Ignored{Checker: r.Checker, Reason: IgnoreLateResult, Detail: r.Reason})
 		return
 	}
 	c.probe = 0
@@ -42,13 +44,16 @@ func (m *Machine) stepResult(now time.Time, r Result) {
 		m.setWeight(srv, r.Reason)
 		m.judge(now, c, true)
 	case r.Undecided:
-		m.tell(Ignored{Checker: c.id, Reason: IgnoreUndecided})
+		if !c.undecided {
+			m.tell(Ignored{Checker: c.id, Reason: IgnoreUndecided, Detail: r.Reason})
+		}
 	case c.up && c.known && c.failures < c.spec.Retry:
 		c.failures++
 		wait = c.spec.DelayBeforeRetry
 	default: // out of tries, the first run, or down already
 		m.judge(now, c, false)
 	}
+	c.undecided = r.Undecided && !r.OK
 	m.schedule(c, now.Add(wait))
 	m.settleQuorum(now, srv.service)
 }

@@ -23,6 +23,7 @@ type Machine struct {
 	rnd      *rand.Rand
 	phase    phase
 	services []*service
+	places   map[string]int // of the services by name; replaced, never changed
 	checkers map[CheckerID]*checker
 	due      dueHeap
 	seq      uint64   // of the last probe

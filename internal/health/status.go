@@ -5,9 +5,12 @@ import (
 	"time"
 )
 
-// Status is the machine at one moment, in the order of the Spec. It shares
-// nothing with the machine.
-type Status struct{ Services []ServiceStatus }
+// Status is the machine at one moment, in the order of the Spec. The machine
+// does not touch it any more.
+type Status struct {
+	Services []ServiceStatus
+	places   map[string]int // in Services by name
+}
 
 // ServiceStatus is one virtual server.
 type ServiceStatus struct {
@@ -47,10 +50,8 @@ type CheckerStatus struct {
 
 // Service returns the status of the service of that name.
 func (s Status) Service(name string) (ServiceStatus, bool) {
-	for i := range s.Services {
-		if s.Services[i].Name == name {
-			return s.Services[i], true
-		}
+	if i, ok := s.places[name]; ok {
+		return s.Services[i], true
 	}
 	return ServiceStatus{}, false
 }
@@ -67,7 +68,7 @@ func (s ServiceStatus) Server(addr netip.AddrPort) (ServerStatus, bool) {
 
 // Status returns the machine's state for showing and for director/desired.
 func (m *Machine) Status() Status {
-	st := Status{Services: make([]ServiceStatus, 0, len(m.services))}
+	st := Status{Services: make([]ServiceStatus, 0, len(m.services)), places: m.places}
 	for _, s := range m.services {
 		ss := ServiceStatus{
 			Name: s.spec.Name, QuorumUp: s.quorumUp, Since: s.since, Weight: s.weight,

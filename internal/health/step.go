@@ -108,6 +108,7 @@ type QuorumChanged struct {
 type Ignored struct {
 	Checker CheckerID // as far as it applies
 	Reason  IgnoreReason
+	Detail  string // the Reason of a Result
 }
 
 func (Probe) isAction()          {}
@@ -127,7 +128,7 @@ const (
 	IgnoreDuplicateService                         // a service of this name comes earlier in the Spec
 	IgnoreDuplicateServer                          // a server of this address comes earlier in the service
 	IgnoreDuplicateChecker                         // a checker with this Key comes earlier in the server
-	IgnoreUndecided                                // the probe could not be made
+	IgnoreUndecided                                // the probe could not be made; told once, until one can
 	IgnoreNotRunning                               // before Start or after Stop, or a second Start
 )
 

@@ -10,13 +10,13 @@ import (
 func (m *Machine) build(spec Spec) {
 	m.services, m.due = nil, nil
 	m.checkers = map[CheckerID]*checker{}
-	names := map[string]bool{}
+	m.places = make(map[string]int, len(spec.Services))
 	for _, ss := range spec.Services {
-		if names[ss.Name] {
+		if _, twice := m.places[ss.Name]; twice {
 			m.tell(Ignored{Checker: CheckerID{Service: ss.Name}, Reason: IgnoreDuplicateService})
 			continue
 		}
-		names[ss.Name] = true
+		m.places[ss.Name] = len(m.services)
 		s := &service{spec: ss}
 		s.spec.Servers = nil
 		m.buildServers(s, ss.Servers)
@@ -156,7 +156,7 @@ func (m *Machine) startChecker(now time.Time, c *checker, up bool, warmup time.D
 func (m *Machine) continueChecker(now time.Time, c, old *checker) {
 	c.up, c.known, c.since = old.up, old.known, old.since
 	c.reason, c.duration, c.failures = old.reason, old.duration, old.failures
-	c.weight, c.hasWeight = old.weight, old.hasWeight
+	c.weight, c.hasWeight, c.undecided = old.weight, old.hasWeight, old.undecided
 	c.probe = old.probe
 	switch {
 	case c.probe != 0:

@@ -17,9 +17,9 @@ type Limits struct {
 
 // Runner executes probes. Its methods may be called from any goroutine.
 type Runner struct {
-	report func(health.Result)
-	run    func(context.Context, Target) Outcome // Run; tests replace it
-	wg     sync.WaitGroup
+	report  func(health.Result)
+	run     func(context.Context, Target) Outcome // Run; tests replace it
+	probing sync.WaitGroup                        // one for each probe that runs; begins under mu
 
 	mu        sync.Mutex
 	closed    bool
@@ -76,7 +76,7 @@ func (r *Runner) Start(p health.Probe, t Target) {
 		return
 	}
 	l.free--
-	r.wg.Add(1)
+	r.probing.Add(1)
 	go r.work(l, j)
 }
 
@@ -92,7 +92,8 @@ func (r *Runner) Cancel(c health.Cancel) {
 	}
 }
 
-// Close cancels all probes and waits until they have ended.
+// Close cancels all probes and waits until they have ended. It does not wait
+// for a report that has begun.
 func (r *Runner) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -101,7 +102,7 @@ func (r *Runner) Close() {
 		j.cancel()
 	}
 	r.mu.Unlock()
-	r.wg.Wait()
+	r.probing.Wait()
 }
 
 func (r *Runner) lane(k Kind) *lane {
@@ -113,11 +114,12 @@ func (r *Runner) lane(k Kind) *lane {
 
 // work runs j and then whoever waits in the lane, until nobody does.
 func (r *Runner) work(l *lane, j *job) {
-	defer r.wg.Done()
 	for j != nil {
 		o := r.run(j.ctx, j.target)
 		j.cancel()
-		if r.finish(j) {
+		wanted := r.finish(j)
+		r.probing.Done()
+		if wanted {
 			r.report(health.Result{
 				Checker: j.probe.Checker, Seq: j.probe.Seq,
 				OK: o.OK, Undecided: o.Undecided, Weight: o.Weight, HasWeight: o.HasWeight,
@@ -148,7 +150,8 @@ func (r *Runner) next(l *lane) *job {
 		j := l.waiting[0]
 		l.waiting[0] = nil
 		l.waiting = l.waiting[1:]
-		if r.jobs[j.probe] == j {
+		if r.jobs[j.probe] == j { // so we are not closed
+			r.probing.Add(1)
 			return j
 		}
 	}

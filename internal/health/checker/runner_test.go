@@ -145,6 +145,25 @@ func TestRunnerClose(t *testing.T) {
 	})
 }
 
+// TestRunnerCloseDuringReport has nobody who takes results when it closes.
+func TestRunnerCloseDuringReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rec := newRecorder()
+		release := make(chan struct{})
+		r := checker.NewFakeRunner(checker.Limits{Network: 2}, func(health.Result) { <-release }, rec.run)
+		for n := range 6 {
+			r.Start(probe(n), checker.Target{Kind: checker.TCP})
+		}
+		time.Sleep(10 * time.Second)
+		r.Close()
+		close(release)
+		synctest.Wait()
+		if rec.most[checker.TCP] != 2 || rec.cancelled != 0 {
+			t.Errorf("%d at once, %d cancelled; want 2 and none: the others never began", rec.most[checker.TCP], rec.cancelled)
+		}
+	})
+}
+
 // TestRunnerReal runs all kinds for real.
 func TestRunnerReal(t *testing.T) {
 	t.Parallel()
