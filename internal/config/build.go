@@ -234,34 +234,32 @@ func (b *builder) other(l *line) {
 		place = " in " + l.path[strings.LastIndexByte(l.path, '/')+1:]
 	}
 	what, fix, sev := fmt.Sprintf("unknown keyword %s%s", l.kw, place), "", finding.Warning
+	if l.st.Block != nil {
+		what += "; the whole block is skipped (keepalived would read its lines as if they stood one level up)"
+	} else {
+		what += "; the line is ignored"
+	}
 	s := suggest(l.path, l.kw)
 	switch {
+	case obsolete[l.kw] != "":
+		what += "; " + obsolete[l.kw]
 	case s.word == "":
-		if old := obsolete[l.kw]; old != "" {
-			what += "; " + old
-		}
 	case s.path == l.path:
 		what += "; did you mean " + s.word + "?"
 		fix = s.word
 		for _, w := range l.st.Args() {
+			if w.Quoted {
+				w.Text = `"` + w.Text + `"`
+			}
 			fix += " " + w.Text
 		}
 	default:
-		where := "in " + s.path[strings.LastIndexByte(s.path, '/')+1:]
-		if s.path == "" {
-			where = "outside all blocks"
-		}
-		what += fmt.Sprintf("; %s belongs %s", s.word, where)
+		what += "; " + s.belongs()
 		fix = "look for a missing or extra brace before this line"
 		// A whole block in the wrong place: what it asks for cannot be run.
 		if s.word == l.kw && l.st.Block != nil {
 			sev = finding.Error
 		}
-	}
-	if l.st.Block != nil {
-		what += "; the whole block is skipped (keepalived would read its lines as if they stood one level up)"
-	} else if sev == finding.Warning {
-		what += "; the line is ignored"
 	}
 	b.report(sev, "unknown-keyword", l.st.Pos(), what, fix)
 }

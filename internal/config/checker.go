@@ -74,7 +74,7 @@ func (b *builder) httpKeyword(l *line, c *checker) bool {
 	case "url":
 		b.url(l, c)
 	case "virtualhost":
-		l.lastStr(&c.VirtualHost)
+		l.str(&c.VirtualHost)
 	case "fast_recovery":
 		l.boolean(&c.FastRecovery)
 	case "nb_get_retry":
@@ -105,13 +105,13 @@ func (b *builder) url(l *line, c *checker) {
 	l.block(func(l *line) bool {
 		switch l.kw {
 		case "path":
-			l.lastStr(&u.Path)
+			l.str(&u.Path)
 		case "digest":
 			b.digest(l, &u)
 		case "status_code":
 			b.statusCodes(l, &u)
 		case "virtualhost":
-			l.lastStr(&u.VirtualHost)
+			l.str(&u.VirtualHost)
 		default:
 			return false
 		}

@@ -76,13 +76,13 @@ func (b *builder) finishService(vs *virtualServer) {
 		vs.leftOut = true
 		return
 	}
-	if !vs.protocol {
+	if !vs.given("protocol") {
 		b.warn("no-protocol", vs.at, fmt.Sprintf("virtual_server %s has no protocol and balances UDP", vs.Name), "protocol TCP")
 	}
-	if !vs.method {
+	if !vs.given("lb_kind", "lvs_method") {
 		b.warn("no-method", vs.at, fmt.Sprintf("virtual_server %s has no lb_kind and forwards by NAT", vs.Name), "lb_kind NAT")
 	}
-	if !vs.sched {
+	if !vs.given("lb_algo", "lvs_sched") {
 		b.warn("no-scheduler", vs.at, fmt.Sprintf("virtual_server %s has no lb_algo and schedules by wlc", vs.Name), "lb_algo wlc")
 	}
 	if !vs.Scheduler.Supported() {
@@ -92,7 +92,7 @@ func (b *builder) finishService(vs *virtualServer) {
 		vs.SchedulerFlags = 0
 	}
 	if vs.Method == lvs.TUN {
-		b.leaveOut(vs, vs.at, "forwarding by TUN")
+		b.leaveOut(vs, vs.where("lb_kind", "lvs_method"), "forwarding by TUN")
 	}
 }
 
@@ -101,10 +101,10 @@ func (b *builder) finishService(vs *virtualServer) {
 func (b *builder) substitute(vs *virtualServer) {
 	switch vs.Scheduler {
 	case lvs.SED, lvs.NQ, lvs.TWOS:
-		b.warn("not-supported", vs.at, fmt.Sprintf("not supported yet: scheduler %s; virtual_server %s uses wlc", vs.Scheduler, vs.Name), "lb_algo wlc")
+		b.warn("not-supported", vs.where("lb_algo", "lvs_sched"), fmt.Sprintf("not supported yet: scheduler %s; virtual_server %s uses wlc", vs.Scheduler, vs.Name), "lb_algo wlc")
 		vs.Scheduler = lvs.WLC
 	default:
-		b.leaveOut(vs, vs.at, "scheduler "+string(vs.Scheduler))
+		b.leaveOut(vs, vs.where("lb_algo", "lvs_sched"), "scheduler "+string(vs.Scheduler))
 	}
 }
 
@@ -241,11 +241,11 @@ func (b *builder) finishQuorum(vs *virtualServer) {
 		total += rs.Weight
 	}
 	if vs.Quorum > total && total > 0 {
-		b.warn("quorum-lowered", vs.at, fmt.Sprintf("virtual_server %s: quorum %d is above the total weight %d and is lowered to it", vs.Name, vs.Quorum, total), "")
+		b.warn("quorum-lowered", vs.where("quorum"), fmt.Sprintf("virtual_server %s: quorum %d is above the total weight %d and is lowered to it", vs.Name, vs.Quorum, total), "")
 		vs.Quorum = total
 	}
 	if vs.Hysteresis >= vs.Quorum {
-		b.warn("hysteresis-lowered", vs.at, fmt.Sprintf("virtual_server %s: hysteresis %d must be below quorum %d and is lowered to %d", vs.Name, vs.Hysteresis, vs.Quorum, vs.Quorum-1), "")
+		b.warn("hysteresis-lowered", vs.where("hysteresis"), fmt.Sprintf("virtual_server %s: hysteresis %d must be below quorum %d and is lowered to %d", vs.Name, vs.Hysteresis, vs.Quorum, vs.Quorum-1), "")
 		vs.Hysteresis = vs.Quorum - 1
 	}
 }

@@ -30,16 +30,12 @@ func (b *builder) finishVRRP() {
 
 // finishVersion settles version, family and the interval's granularity.
 func (b *builder) finishVersion(in *instance) {
-	at := in.at
-	if in.version.IsValid() {
-		at = in.version
-	}
 	if b.def.otherMulticast != "" && !in.v6 {
 		in.leftOut = true // reported at vrrp_mcast_group4
 	}
 	if in.Version == 3 || in.v6 {
 		if !in.leftOut {
-			b.warn("not-supported", at, fmt.Sprintf("not supported yet: VRRP version 3: vrrp_instance %s is left out and does not run", in.Name), "")
+			b.warn("not-supported", in.where("version"), fmt.Sprintf("not supported yet: VRRP version 3: vrrp_instance %s is left out and does not run", in.Name), "")
 		}
 		in.leftOut = true
 		return
@@ -47,7 +43,7 @@ func (b *builder) finishVersion(in *instance) {
 	// VRRPv2 has whole seconds on the wire (RFC 3768 §5.3.7).
 	rounded := max(time.Second, in.AdvertInterval.Round(time.Second))
 	if rounded != in.AdvertInterval {
-		b.warn("advert-interval-rounded", at, fmt.Sprintf("vrrp_instance %s: VRRP version 2 has whole seconds; advert_int %s becomes %s", in.Name, formatSeconds(in.AdvertInterval), formatSeconds(rounded)), "")
+		b.warn("advert-interval-rounded", in.where("advert_int"), fmt.Sprintf("vrrp_instance %s: VRRP version 2 has whole seconds; advert_int %s becomes %s", in.Name, formatSeconds(in.AdvertInterval), formatSeconds(rounded)), "")
 		in.AdvertInterval = rounded
 	}
 }
@@ -55,23 +51,23 @@ func (b *builder) finishVersion(in *instance) {
 // finishState settles what state MASTER, priority, nopreempt and preempt_delay
 // do to each other.
 func (b *builder) finishState(in *instance) {
-	if in.State == "MASTER" && !in.priority.IsValid() {
+	if in.State == "MASTER" && !in.given("priority") {
 		in.Priority = 255
-		b.warn("master-without-priority", in.at, fmt.Sprintf("vrrp_instance %s: state MASTER without priority means priority 255, the owner of the addresses", in.Name), "priority 100")
+		b.warn("master-without-priority", in.where("state"), fmt.Sprintf("vrrp_instance %s: state MASTER without priority means priority 255, the owner of the addresses", in.Name), "priority 100")
 	}
 	if in.Priority == 255 && in.State != "MASTER" {
 		in.State = "MASTER"
 	}
 	if in.NoPreempt && (in.State == "MASTER" || in.Priority == 255) {
-		b.warn("nopreempt-cleared", in.at, fmt.Sprintf("vrrp_instance %s: nopreempt does not go with %s and is ignored", in.Name, masterWord(in)), "state BACKUP on all nodes")
+		b.warn("nopreempt-cleared", in.where("nopreempt"), fmt.Sprintf("vrrp_instance %s: nopreempt does not go with %s and is ignored", in.Name, masterWord(in)), "state BACKUP on all nodes")
 		in.NoPreempt = false
 	}
 	if in.PreemptDelay > 0 && in.State == "MASTER" {
-		b.warn("preempt-delay-cleared", in.at, fmt.Sprintf("vrrp_instance %s: preempt_delay does not go with %s and is ignored", in.Name, masterWord(in)), "state BACKUP")
+		b.warn("preempt-delay-cleared", in.where("preempt_delay"), fmt.Sprintf("vrrp_instance %s: preempt_delay does not go with %s and is ignored", in.Name, masterWord(in)), "state BACKUP")
 		in.PreemptDelay = 0
 	}
 	if in.PreemptDelay > 0 && in.NoPreempt {
-		b.warn("preempt-delay-cleared", in.at, fmt.Sprintf("vrrp_instance %s: preempt_delay does not go with nopreempt and is ignored", in.Name), "choose one")
+		b.warn("preempt-delay-cleared", in.where("preempt_delay"), fmt.Sprintf("vrrp_instance %s: preempt_delay does not go with nopreempt and is ignored", in.Name), "choose one")
 		in.PreemptDelay = 0
 	}
 }
@@ -86,17 +82,17 @@ func masterWord(in *instance) string {
 func (b *builder) finishAuth(in *instance) {
 	switch {
 	case in.Auth != AuthNone && in.AuthPass == "":
-		b.warn("auth-without-password", in.authType, fmt.Sprintf("vrrp_instance %s: auth_type without auth_pass is no authentication", in.Name), "auth_pass SECRET")
+		b.warn("auth-without-password", in.where("auth_type"), fmt.Sprintf("vrrp_instance %s: auth_type without auth_pass is no authentication", in.Name), "auth_pass SECRET")
 		in.Auth = AuthNone
 	case in.Auth == AuthNone && in.AuthPass != "":
-		b.warn("password-without-type", in.at, fmt.Sprintf("vrrp_instance %s: auth_pass without auth_type is no authentication", in.Name), "auth_type PASS")
+		b.warn("password-without-type", in.where("auth_pass"), fmt.Sprintf("vrrp_instance %s: auth_pass without auth_type is no authentication", in.Name), "auth_type PASS")
 		in.AuthPass = ""
 	case in.Auth != AuthNone && in.Version == 3:
-		b.warn("auth-ignored", in.authType, fmt.Sprintf("vrrp_instance %s: VRRP version 3 has no authentication; it is ignored", in.Name), "remove the block authentication")
+		b.warn("auth-ignored", in.where("auth_type"), fmt.Sprintf("vrrp_instance %s: VRRP version 3 has no authentication; it is ignored", in.Name), "remove the block authentication")
 		in.Auth, in.AuthPass = AuthNone, ""
 	}
 	if in.Auth == AuthAH && in.State == "MASTER" && in.Priority != 255 {
-		b.warn("master-with-ah", in.at, fmt.Sprintf("vrrp_instance %s: state MASTER does not go with auth_type AH; it starts as BACKUP", in.Name), "state BACKUP")
+		b.warn("master-with-ah", in.where("state"), fmt.Sprintf("vrrp_instance %s: state MASTER does not go with auth_type AH; it starts as BACKUP", in.Name), "state BACKUP")
 		in.State = "BACKUP"
 	}
 }

@@ -13,14 +13,23 @@ import (
 // instance is a vrrp_instance while it is being built.
 type instance struct {
 	*Instance
-	at       syntax.Pos
-	priority syntax.Pos // where it was given
-	version  syntax.Pos
-	authType syntax.Pos
-	v6       bool // the first address is IPv6
+	at  syntax.Pos
+	pos map[string]syntax.Pos // of its keywords, the last of each
+	v6  bool                  // the first address is IPv6
 	// leftOut is set when the instance needs something that is not built; the
 	// reason has been reported.
 	leftOut bool
+}
+
+// given reports whether the block has the keyword.
+func (in *instance) given(kw string) bool { return in.pos[kw].IsValid() }
+
+// where returns the position of a keyword, or of the block.
+func (in *instance) where(kw string) syntax.Pos {
+	if p := in.pos[kw]; p.IsValid() {
+		return p
+	}
+	return in.at
 }
 
 // instance builds a vrrp_instance. What depends on the order of its lines is
@@ -31,7 +40,7 @@ func (b *builder) instance(l *line) {
 		return
 	}
 	d := b.def
-	in := &instance{at: l.st.Pos(), Instance: &Instance{
+	in := &instance{at: l.st.Pos(), pos: map[string]syntax.Pos{}, Instance: &Instance{
 		Where: l.st.Pos().Place(), Name: name, State: "BACKUP", Priority: 100, Version: d.version,
 		AdvertInterval: time.Second, GARPDelay: d.garpDelay, GARPRepeat: d.garpRepeat, GARPRefresh: d.garpRefresh,
 		GARPRefreshRep: d.garpRefreshRep, GARPLowerDelay: d.garpLowerDelay, GARPLowerRepeat: d.garpLowerRepeat,
@@ -45,6 +54,12 @@ func (b *builder) instance(l *line) {
 		in.GARPLowerRepeat = d.garpRepeat
 	}
 	l.block(func(l *line) bool {
+		hadVersion := in.given("version")
+		in.pos[l.kw] = l.st.Pos()
+		if l.kw == "version" {
+			b.version(l, in, hadVersion)
+			return true
+		}
 		return b.instanceMain(l, in) || b.instanceTimers(l, in) || b.instanceBlocks(l, in) ||
 			b.instanceLeftOut(l, in) || l.instanceNotify(&in.Notify)
 	})
@@ -55,6 +70,19 @@ func (b *builder) instance(l *line) {
 		}
 	}
 	b.pending = append(b.pending, in)
+}
+
+// version reads the VRRP version; of two different ones the first stays.
+func (b *builder) version(l *line, in *instance, again bool) {
+	v := in.Version
+	if !l.integer(&v, 2, 3, false) {
+		return
+	}
+	if again && v != in.Version {
+		l.warn("repeated-keyword", fmt.Sprintf("version is given again; %d stays", in.Version), "keep one")
+		return
+	}
+	in.Version = v
 }
 
 func (b *builder) instanceMain(l *line, in *instance) bool {
@@ -68,16 +96,6 @@ func (b *builder) instanceMain(l *line, in *instance) bool {
 	case "priority":
 		in.Priority = 100
 		l.integer(&in.Priority, 1, 255, false)
-		in.priority = l.st.Pos()
-	case "version":
-		v := in.Version
-		if l.integer(&v, 2, 3, false) {
-			if in.version.IsValid() && v != in.Version {
-				l.warn("repeated-keyword", fmt.Sprintf("version is given again; %d stays", in.Version), "keep one")
-				return true
-			}
-			in.Version, in.version = v, l.st.Pos()
-		}
 	case "nopreempt":
 		l.flag(&in.NoPreempt)
 	case "preempt":
@@ -204,7 +222,6 @@ func (b *builder) authentication(l *line, in *instance) bool {
 	switch l.kw {
 	case "auth_type":
 		t := string(in.Auth)
-		in.authType = l.st.Pos()
 		w, ok := l.word()
 		switch {
 		case !ok:
@@ -214,11 +231,12 @@ func (b *builder) authentication(l *line, in *instance) bool {
 			t = ""
 			l.badValue(w, fmt.Sprintf("auth_type is PASS or AH, in capitals, not %q; there is no authentication", w.Text), "auth_type PASS", "")
 		}
-		in.Auth = AuthType(t)
+		in.Auth, in.pos["auth_type"] = AuthType(t), l.st.Pos()
 	case "auth_pass":
 		w, ok := l.word()
+		in.pos["auth_pass"] = l.st.Pos()
 		if ok && len(w.Text) > 8 {
-			b.warn("auth-pass-cut", w.Pos, fmt.Sprintf("auth_pass has %d bytes; only the first 8, %q, count", len(w.Text), w.Text[:8]), "a password of 8 bytes")
+			b.warn("auth-pass-cut", w.Pos, fmt.Sprintf("auth_pass has %d bytes; only the first 8 count", len(w.Text)), "a password of 8 bytes")
 			w.Text = w.Text[:8]
 		}
 		in.AuthPass = w.Text

@@ -69,14 +69,6 @@ func (l *line) str(dst *string) {
 	}
 }
 
-// lastStr is str for the settings where a second one replaces the first.
-func (l *line) lastStr(dst *string) {
-	if *dst != "" && l.left() > 0 {
-		l.warn("repeated-keyword", fmt.Sprintf("%s is given again; %q replaces %q", l.kw, l.st.Words[l.next].Text, *dst), "keep one")
-	}
-	l.str(dst)
-}
-
 // integer reads a number between lo and hi. Where keepalived takes the digits
 // of a word with junk behind them, lenient does so too and says it; otherwise
 // a bad word leaves dst as it is.

@@ -67,7 +67,7 @@ func (b *builder) realMain(l *line, rs *realServer) bool {
 	case "notify_down":
 		l.command(&rs.NotifyDown, true)
 	case "virtualhost":
-		l.lastStr(&rs.VirtualHost)
+		l.str(&rs.VirtualHost)
 	default:
 		return false
 	}

@@ -12,7 +12,8 @@ import (
 
 // command reads a command as keepalived splits it: one word, split again into
 // arguments. With users, two more words name the user and the group it runs
-// as; without, further words are dropped.
+// as, and the first such line stays; without, further words are dropped and the
+// last line wins.
 func (l *line) command(dst *Command, users bool) {
 	ws, err := l.st.QuotedWords()
 	l.next = len(l.st.Words)
@@ -24,12 +25,9 @@ func (l *line) command(dst *Command, users bool) {
 		l.fail("missing-parameter", l.kw+" needs a command", l.kw+` "/path/to/command argument"`)
 		return
 	}
-	if dst.Set() {
-		if users || l.kw == "misc_path" {
-			l.warn("repeated-keyword", fmt.Sprintf("%s is given again; the first one, at %s, stays", l.kw, dst.Where), "remove one")
-			return
-		}
-		l.warn("repeated-keyword", fmt.Sprintf("%s is given again; it replaces the one at %s", l.kw, dst.Where), "remove one")
+	if users && dst.Set() {
+		l.warn("repeated-keyword", fmt.Sprintf("%s is given again; the first one, at %s, stays", l.kw, dst.Where), "remove one")
+		return
 	}
 	argv, err := syntax.SplitCommand(ws[1].Text)
 	if err != nil || len(argv) == 0 || argv[0] == "" {
@@ -53,7 +51,7 @@ func (l *line) command(dst *Command, users bool) {
 	if len(rest) > 0 {
 		l.b.report(finding.Warning, "unquoted-command", rest[0].Pos,
 			fmt.Sprintf("%s takes the command as one word; %q is dropped and %s runs without it", l.kw, joinWords(rest), argv[0]),
-			fmt.Sprintf("%s %q", l.kw, ws[1].Text+" "+joinWords(rest)))
+			fmt.Sprintf("%s %q", l.kw, joinWords(ws[1:])))
 	}
 	*dst = c
 }

@@ -24,6 +24,14 @@ type suggestion struct {
 	word, path string
 }
 
+// belongs says where the word would be right.
+func (s suggestion) belongs() string {
+	if s.path == "" {
+		return s.word + " stands outside all blocks"
+	}
+	return s.word + " belongs in " + s.path[strings.LastIndexByte(s.path, '/')+1:]
+}
+
 // suggest looks for the keyword meant by word in the block path: in the block
 // itself, then among its own keywords of all other blocks. Empty when nothing
 // is near.

@@ -12,14 +12,12 @@ import (
 // virtualServer is a virtual_server while it is being built.
 type virtualServer struct {
 	*VirtualServer
-	at       syntax.Pos
-	inherit  inherit
-	weight   int
-	servers  []*realServer
-	sorry    *sorryServer
-	protocol bool // given
-	method   bool
-	sched    bool
+	at      syntax.Pos
+	pos     map[string]syntax.Pos // of its keywords, the last of each
+	inherit inherit
+	weight  int
+	servers []*realServer
+	sorry   *sorryServer
 	// leftOut is set when the service needs something that is not built; the
 	// reason has been reported.
 	leftOut bool
@@ -99,17 +97,32 @@ func (l *line) flagValue(dst **bool) {
 }
 
 func (b *builder) virtualServer(l *line) {
-	vs := &virtualServer{at: l.st.Pos(), weight: 1, VirtualServer: &VirtualServer{
+	vs := &virtualServer{at: l.st.Pos(), pos: map[string]syntax.Pos{}, weight: 1, VirtualServer: &VirtualServer{
 		Where: l.st.Pos().Place(), Protocol: lvs.UDP, Scheduler: lvs.WLC, Method: lvs.NAT, Quorum: 1,
 	}}
 	if !b.virtualName(l, vs) {
 		return
 	}
 	l.block(func(l *line) bool {
+		vs.pos[l.kw] = l.st.Pos()
 		return b.serverMain(l, vs) || vs.inherit.keyword(l, 1) || b.serverSchedule(l, vs) || b.serverLimits(l, vs)
 	})
 	b.servers = append(b.servers, vs)
 }
+
+// where returns the position of the last of the keywords, or of the block.
+func (vs *virtualServer) where(kws ...string) syntax.Pos {
+	p := vs.at
+	for _, kw := range kws {
+		if q := vs.pos[kw]; q.IsValid() && (p == vs.at || q.Place().Line > p.Place().Line) {
+			p = q
+		}
+	}
+	return p
+}
+
+// given reports whether the block has one of the keywords.
+func (vs *virtualServer) given(kws ...string) bool { return vs.where(kws...) != vs.at }
 
 // virtualName reads IP [PORT], fwmark N or group NAME.
 func (b *builder) virtualName(l *line, vs *virtualServer) bool {
@@ -170,7 +183,7 @@ func (b *builder) serverMain(l *line, vs *virtualServer) bool {
 		l.flag(&vs.InhibitOnFailure)
 		vs.inherit.inhibit = &vs.InhibitOnFailure
 	case "virtualhost":
-		l.lastStr(&vs.VirtualHost)
+		l.str(&vs.VirtualHost)
 	case "quorum_up":
 		l.command(&vs.QuorumUp, true)
 	case "quorum_down":
@@ -230,7 +243,6 @@ func (b *builder) protocol(l *line, vs *virtualServer) {
 	if !ok {
 		return
 	}
-	vs.protocol = true
 	switch upper(w.Text) {
 	case "TCP":
 		vs.Protocol = lvs.TCP
@@ -261,7 +273,6 @@ func (b *builder) serverSchedule(l *line, vs *virtualServer) bool {
 	case "lb_algo", "lvs_sched":
 		b.scheduler(l, vs)
 	case "lb_kind", "lvs_method":
-		vs.method = true
 		b.method(l, &vs.Method)
 	case "sh-port", "mh-port":
 		b.schedulerFlag(l, vs, lvs.SchedPort)
@@ -289,7 +300,7 @@ func (b *builder) scheduler(l *line, vs *virtualServer) {
 		l.badValue(w, what, "rr, wrr, lc, wlc, sh or mh", string(vs.Scheduler))
 		return
 	}
-	vs.Scheduler, vs.sched = s, true
+	vs.Scheduler = s
 }
 
 var schedulers = map[string]bool{
@@ -340,7 +351,7 @@ func (b *builder) sorryServer(l *line, vs *virtualServer) {
 	if vs.sorry != nil {
 		l.warn("repeated-keyword", fmt.Sprintf("sorry_server is given again; it replaces %s", vs.sorry.Addr), "keep one")
 	}
-	if !vs.method {
+	if !vs.given("lb_kind", "lvs_method") {
 		l.warn("sorry-before-method", "sorry_server stands before lb_kind and is used by NAT", "put it after lb_kind")
 	}
 	vs.sorry = &sorryServer{at: l.st.Pos(), SorryServer: &SorryServer{Where: l.st.Pos().Place(), Addr: a, Port: port, Method: vs.Method}}

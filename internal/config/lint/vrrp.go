@@ -1,0 +1,177 @@
+package lint
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/kaname-lb/kaname/internal/config"
+	"github.com/kaname-lb/kaname/internal/config/syntax"
+	"github.com/kaname-lb/kaname/internal/finding"
+)
+
+// masterNoHeadStart: state MASTER does not make the node MASTER at once.
+func masterNoHeadStart(c *checker) {
+	for _, in := range c.cfg.Instances {
+		if in.State == "MASTER" && in.Priority < 255 {
+			c.report(in.Where, fmt.Sprintf("vrrp_instance %s: state MASTER gives no head start; the priority (%d) alone decides", in.Name, in.Priority), "")
+		}
+	}
+}
+
+// nopreemptWithWeight: a tracker lowers the master's priority, but the other
+// node does not take over from a living master.
+func nopreemptWithWeight(c *checker) {
+	for _, in := range c.cfg.Instances {
+		if !in.NoPreempt {
+			continue
+		}
+		for _, t := range c.trackers(in) {
+			if t.weight != 0 {
+				c.report(t.Where, fmt.Sprintf("vrrp_instance %s has nopreempt: when %s fails, the priority changes by %d but the addresses stay, since a nopreempt backup never takes over from a living master", in.Name, t.Name, t.weight),
+					"weight 0, so that the failure is a FAULT, or remove nopreempt")
+			}
+		}
+	}
+}
+
+// weightOutOfRange: priorities end at 1 and 254, so weights beyond put nodes
+// level that should not be.
+func weightOutOfRange(c *checker) {
+	for _, in := range c.cfg.Instances {
+		low, high := in.Priority, in.Priority
+		var worst config.Track
+		for _, t := range c.trackers(in) {
+			if t.weight < 0 {
+				low += t.weight
+			} else {
+				high += t.weight
+			}
+			worst = t.Track
+		}
+		if in.Priority < 255 && (low < 1 || high > 254) {
+			c.report(worst.Where, fmt.Sprintf("vrrp_instance %s: priority %d with the weights reaches from %d to %d, and is cut to 1..254: the order of the nodes can be lost", in.Name, in.Priority, low, high),
+				"smaller weights, or a priority further inside")
+		}
+	}
+}
+
+// tracker is a tracked thing with the weight that counts.
+type tracker struct {
+	config.Track
+	weight int
+}
+
+func (c *checker) trackers(in *config.Instance) []tracker {
+	var out []tracker
+	for _, t := range in.TrackInterfaces {
+		out = append(out, tracker{t, t.Weight})
+	}
+	for _, t := range in.TrackScripts {
+		w := t.Weight
+		for _, s := range c.cfg.Scripts {
+			if s.Name == t.Name && !t.HasWeight {
+				w = s.Weight
+			}
+		}
+		out = append(out, tracker{t, w})
+	}
+	return out
+}
+
+// sameAddressTwice: two instances that both put one address on the host.
+func sameAddressTwice(c *checker) {
+	type owner struct {
+		instance string
+		at       finding.Place
+	}
+	seen := map[netip.Addr]owner{}
+	for _, in := range c.cfg.Instances {
+		for _, list := range [][]config.Address{in.Addresses, in.Excluded} {
+			for _, a := range list {
+				ip := a.Prefix.Addr()
+				if o, ok := seen[ip]; ok && o.instance != in.Name {
+					c.report(a.Where, fmt.Sprintf("%s is an address of vrrp_instance %s too, at %s: when one gives it up the other still needs it", ip, o.instance, o.at), "one instance per address")
+					continue
+				}
+				seen[ip] = owner{in.Name, a.Where}
+			}
+		}
+	}
+}
+
+// addressWithoutPrefix: the address becomes a /32.
+func addressWithoutPrefix(c *checker) {
+	c.blocks(func(path string, block *syntax.Statement) {
+		if path != "vrrp_instance" {
+			return
+		}
+		for _, list := range block.Block.Body {
+			if list.Keyword() != "virtual_ipaddress" || list.Block == nil {
+				continue
+			}
+			for _, st := range list.Block.Body {
+				if a, err := netip.ParseAddr(st.Keyword()); err == nil {
+					c.report(st.Pos().Place(), fmt.Sprintf("%s has no prefix length and becomes a /%d", a, a.BitLen()), fmt.Sprintf("%s/%d, or the prefix of the network", a, a.BitLen()))
+				}
+			}
+		}
+	})
+}
+
+// unicastSourceWithoutPeers: only unicast_peer switches to unicast.
+func unicastSourceWithoutPeers(c *checker) {
+	c.blocks(func(path string, block *syntax.Statement) {
+		var src *syntax.Statement
+		for _, st := range block.Block.Body {
+			switch st.Keyword() {
+			case "unicast_src_ip":
+				src = st
+			case "unicast_peer", "unicast_fault_no_peer":
+				return
+			}
+		}
+		if path == "vrrp_instance" && src != nil {
+			c.report(src.Pos().Place(), "unicast_src_ip without unicast_peer: adverts are still multicast", "unicast_peer { ... }, or mcast_src_ip")
+		}
+	})
+}
+
+// scriptNeverTracked: a script that nothing tracks does not run.
+func scriptNeverTracked(c *checker) {
+	tracked := map[string]bool{}
+	add := func(ts []config.Track) {
+		for _, t := range ts {
+			tracked[t.Name] = true
+		}
+	}
+	for _, in := range c.cfg.Instances {
+		add(in.TrackScripts)
+	}
+	for _, g := range c.cfg.SyncGroups {
+		add(g.TrackScripts)
+	}
+	// Instances that are left out are not in the Config, so ask the text too.
+	c.blocks(func(_ string, block *syntax.Statement) {
+		for _, st := range block.Block.Body {
+			if st.Keyword() == "track_script" && st.Block != nil {
+				for _, t := range st.Block.Body {
+					tracked[t.Keyword()] = true
+				}
+			}
+		}
+	})
+	for _, s := range c.cfg.Scripts {
+		if !tracked[s.Name] {
+			c.report(s.Where, fmt.Sprintf("vrrp_script %s is tracked by nothing and never runs", s.Name), "track_script { "+s.Name+" } in the vrrp_instance")
+		}
+	}
+}
+
+// scriptTimeout: a run that outlasts the interval makes the next one be skipped.
+func scriptTimeout(c *checker) {
+	for _, s := range c.cfg.Scripts {
+		if s.Timeout > s.Interval {
+			c.report(s.Where, fmt.Sprintf("vrrp_script %s: a run may last %s, longer than the interval of %s; runs are skipped and a failure is seen late", s.Name, s.Timeout, s.Interval), "timeout not above interval")
+		}
+	}
+}
