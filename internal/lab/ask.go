@@ -62,12 +62,12 @@ func (e statusError) Error() string { return fmt.Sprintf("status %d", int(e)) }
 
 // client is an HTTP/1.1 connection with at most one request under way.
 type client struct {
-	conn  *net.TCPConn
+	conn  net.Conn
 	local netip.AddrPort
 	buf   *bufio.Reader
 }
 
-func newClient(c *net.TCPConn) *client {
+func newClient(c net.Conn) *client {
 	local, _ := netip.ParseAddrPort(c.LocalAddr().String())
 	return &client{conn: c, local: local, buf: bufio.NewReaderSize(c, 2048)}
 }
@@ -152,4 +152,4 @@ func (d *Held) Ask(ctx context.Context) (Answer, error) {
 func (d *Held) Local() netip.AddrPort { return d.c.local }
 
 // Close closes the connection.
-func (d *Held) Close() error { return d.c.conn.Close() }
+func (d *Held) Close() { d.c.conn.Close() }

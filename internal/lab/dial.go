@@ -15,7 +15,7 @@ import (
 // dialFrom connects from a host. Only making the socket happens on the host's
 // thread; the waiting happens in the caller's goroutine, so that hundreds of
 // connections can be on their way at once.
-func dialFrom(ctx context.Context, h *Host, from, to netip.AddrPort) (*net.TCPConn, error) {
+func dialFrom(ctx context.Context, h *Host, from, to netip.AddrPort) (net.Conn, error) {
 	var fd int
 	err := h.Do(func() (err error) {
 		fd, err = startConnect(from, to)
@@ -35,7 +35,7 @@ func dialFrom(ctx context.Context, h *Host, from, to netip.AddrPort) (*net.TCPCo
 	if err != nil {
 		return nil, fmt.Errorf("connection to %s: %w", to, err)
 	}
-	return c.(*net.TCPConn), nil
+	return c, nil
 }
 
 func startConnect(from, to netip.AddrPort) (int, error) {
@@ -49,13 +49,11 @@ func startConnect(from, to netip.AddrPort) (int, error) {
 	}
 	if from.Addr().IsValid() {
 		if err := unix.Bind(fd, sockaddr(from)); err != nil {
-			unix.Close(fd)
-			return -1, os.NewSyscallError("bind", err)
+			return -1, errors.Join(os.NewSyscallError("bind", err), unix.Close(fd))
 		}
 	}
 	if err := unix.Connect(fd, sockaddr(to)); err != nil && !errors.Is(err, unix.EINPROGRESS) {
-		unix.Close(fd)
-		return -1, os.NewSyscallError("connect", err)
+		return -1, errors.Join(os.NewSyscallError("connect", err), unix.Close(fd))
 	}
 	return fd, nil
 }

@@ -109,12 +109,12 @@ func coveredBy(mirrored map[string]bool, dir string) bool {
 // so that entries can be added. A file that is then written to replaces only
 // the view: entries are bound read-only.
 func mirror(dir string) error {
-	under, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	under, err := os.Open(dir) // the way to its entries once it is covered
 	if err != nil {
 		return err
 	}
-	defer unix.Close(under)
-	entries, err := os.ReadDir(dir)
+	defer under.Close()
+	entries, err := under.ReadDir(-1)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func mirror(dir string) error {
 		return err
 	}
 	for _, e := range entries {
-		from, to := fmt.Sprintf("/proc/thread-self/fd/%d/%s", under, e.Name()), filepath.Join(dir, e.Name())
+		from, to := fmt.Sprintf("/proc/thread-self/fd/%d/%s", under.Fd(), e.Name()), filepath.Join(dir, e.Name())
 		if err := mirrorEntry(e, from, to); err != nil {
 			return err
 		}

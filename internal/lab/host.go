@@ -126,12 +126,12 @@ func (h *Host) DialUDP(to netip.AddrPort) (*net.UDPConn, error) {
 }
 
 // Dial opens a TCP connection from the host.
-func (h *Host) Dial(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) {
+func (h *Host) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	return dialFrom(ctx, h, netip.AddrPort{}, to)
 }
 
 // DialFrom is Dial with a local address; a zero address or port is any.
-func (h *Host) DialFrom(ctx context.Context, from, to netip.AddrPort) (*net.TCPConn, error) {
+func (h *Host) DialFrom(ctx context.Context, from, to netip.AddrPort) (net.Conn, error) {
 	return dialFrom(ctx, h, from, to)
 }
 

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -21,11 +22,12 @@ func (c *cable) acceptNative() error {
 	if err != nil {
 		return fmt.Errorf("XDP pass program: %w", err)
 	}
-	defer prog.Close() // the interface keeps it
-	return c.segment.thread.do(func() error {
-		if err := netlink.LinkSetXdpFdWithFlags(c.end, prog.FD(), unix.XDP_FLAGS_DRV_MODE); err != nil {
-			return fmt.Errorf("XDP pass program at the switch port: %w", err)
-		}
-		return nil
+	err = c.segment.thread.do(func() error {
+		return netlink.LinkSetXdpFdWithFlags(c.end, prog.FD(), unix.XDP_FLAGS_DRV_MODE)
 	})
+	// The interface keeps the program.
+	if err := errors.Join(err, prog.Close()); err != nil {
+		return fmt.Errorf("XDP pass program at the switch port: %w", err)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package lab_test
 
 import (
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -29,7 +30,11 @@ func TestNativeXDP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer prog.Close()
+	t.Cleanup(func() {
+		if err := prog.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	if err := l.Host("server").Do(func() error {
 		link, err := netlink.LinkByName("ens3")
 		if err != nil {
@@ -76,6 +81,5 @@ func sendFrame(iface string, frame []byte) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
-	return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: ifi.Index})
+	return errors.Join(unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: ifi.Index}), unix.Close(fd))
 }

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -43,7 +44,6 @@ func ethtool(iface string, v ethtoolValue) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
 	// struct ifreq with ifr_data; x/sys/unix has no way to set the pointer.
 	var req struct {
 		name [unix.IFNAMSIZ]byte
@@ -53,7 +53,7 @@ func ethtool(iface string, v ethtoolValue) error {
 	copy(req.name[:unix.IFNAMSIZ-1], iface)
 	req.data = unsafe.Pointer(&v)
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&req))); errno != 0 {
-		return errno
+		return errors.Join(errno, unix.Close(fd))
 	}
-	return nil
+	return unix.Close(fd)
 }

@@ -63,7 +63,7 @@ func (h *Host) Start(p Program) (*Process, error) {
 	}
 	if err := proc.start(p, env); err != nil {
 		if proc.notify != nil {
-			proc.notify.Close()
+			_ = proc.notify.Close() // the start has failed already
 		}
 		return nil, fmt.Errorf("host %s: start %s: %w", h.spec.Name, p.Args[0], err)
 	}
@@ -91,7 +91,7 @@ func (p *Process) start(prog Program, env []string) error {
 		p.result = p.cmd.Wait()
 		close(p.exited)
 		if p.notify != nil {
-			p.notify.Close() // wakes WaitReady, which then finds exited closed
+			_ = p.notify.Close() // wakes WaitReady, which then finds exited closed
 		}
 	}()
 	return nil

@@ -88,7 +88,9 @@ func (s *Segment) close() {
 		s.nl.Close()
 	}
 	if s.ns.IsOpen() {
-		s.ns.Close()
+		if err := s.ns.Close(); err != nil {
+			s.lab.log.Warn("segment not closed", "segment", s.name, "reason", err)
+		}
 	}
 	s.thread.stop()
 }

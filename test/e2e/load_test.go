@@ -72,15 +72,20 @@ virtual_server %s 80 {
 // of a reload that changes weights, nor of kill -9 of the director process,
 // nor of kill -9 of its keeper.
 func TestNoRequestLost(t *testing.T) {
+	t.Parallel()
 	target := netip.MustParseAddrPort(clusterVIP + ":80")
 	l := stage(t, cluster())
-	t.Parallel()
 	client, lb1, lb2 := l.Host("client"), l.Host("lb1"), l.Host("lb2")
 	serve(t, l, ":80", "rs1", "rs2")
 	d1 := direct(t, lb1, clusterConfig(200, 1, 1))
 	moved(t, 10*time.Second, lb1, lb2, clusterVIP)
-	direct(t, lb2, clusterConfig(100, 1, 1))
+	d2 := direct(t, lb2, clusterConfig(100, 1, 1))
 	answers(t, client, target)
+	held, err := client.Hold(within(t, 5*time.Second), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
 
 	results := startLoad(t.Context(), client, target, 30*time.Second)
 	stopWatch := watchSingleMaster(t, lb1, lb2)
@@ -121,6 +126,9 @@ func TestNoRequestLost(t *testing.T) {
 			t.Errorf("kill -9 of the %s: lb1 resumes as %s, want MASTER", victim.name, got)
 		}
 		sameServices(t, "kill -9 of the "+victim.name, before, table(t, d1))
+		if a, err := held.Ask(within(t, 5*time.Second)); err != nil || a.Server != held.First.Server {
+			t.Errorf("kill -9 of the %s: held connection: %q, %v; want %s", victim.name, a.Server, err, held.First.Server)
+		}
 	}
 	for range 2 {
 		r := <-results
@@ -130,6 +138,10 @@ func TestNoRequestLost(t *testing.T) {
 		}
 	}
 	stopWatch()
+	// lb1 resumed before lb2 could miss three adverts.
+	if v := status(t, d2).Instances[0]; v.State != "BACKUP" || v.BecameMaster != 0 {
+		t.Errorf("lb2 is %s and was MASTER %d times, want BACKUP and never", v.State, v.BecameMaster)
+	}
 	stopAll(t, lb1)
 	if !hasNone(lb1, clusterVIP) {
 		t.Error("lb1 has the VIP after its end")
@@ -267,8 +279,8 @@ func stopAll(t *testing.T, h *lab.Host) {
 // Both processes killed at once leave the address; the next start, with the
 // address in another file, takes it away.
 func TestNextStartCleansUp(t *testing.T) {
-	l := stage(t, cluster())
 	t.Parallel()
+	l := stage(t, cluster())
 	lb1, lb2 := l.Host("lb1"), l.Host("lb2")
 	direct(t, lb1, clusterConfig(200, 1, 1))
 	moved(t, 10*time.Second, lb1, lb2, clusterVIP)

@@ -20,9 +20,9 @@ import (
 // that is balanced on the VIP), one with the VIP on another port, ping, ARP,
 // and what the director itself asks of others.
 func TestOwnTraffic(t *testing.T) {
+	t.Parallel()
 	target := netip.MustParseAddrPort(clusterVIP + ":80")
 	l := stage(t, cluster())
-	t.Parallel()
 	client, lb1, lb2 := l.Host("client"), l.Host("lb1"), l.Host("lb2")
 	serve(t, l, ":80", "rs1", "rs2", "lb1", "client")
 	echo(t, lb1, ":22")

@@ -34,9 +34,9 @@ func report004() lab.Topology {
 var vips004 = []string{"192.168.2.1", "192.168.2.2", "10.1.2.1"}
 
 func TestReport004(t *testing.T) {
+	t.Parallel()
 	top := report004()
 	l := stage(t, top)
-	t.Parallel()
 	server1, server2 := l.Host("server1"), l.Host("server2")
 	config := read(t, seed(t, "004"))
 	d1 := direct(t, server1, config)
@@ -98,8 +98,8 @@ func TestReport004(t *testing.T) {
 // The author of the report took the sync group out to look closer, and found
 // both directors master on the segment whose firewall knows port 80 alone.
 func TestReport004TwoMasters(t *testing.T) {
-	l := stage(t, report004())
 	t.Parallel()
+	l := stage(t, report004())
 	server1, server2 := l.Host("server1"), l.Host("server2")
 	whole := read(t, seed(t, "004"))
 	config := whole[:strings.Index(whole, "vrrp_sync_group")]
