@@ -1,12 +1,19 @@
 package xdp
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf/rlimit"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"github.com/kaname-lb/kaname/internal/lvs"
-	"github.com/kaname-lb/kaname/internal/snapshot"
 )
 
 // Mode is the hook through which packets reach the dataplane.
@@ -32,6 +39,11 @@ type Spec struct {
 	Connections int
 	// Mode is the mode for every interface; empty is Auto.
 	Mode Mode
+	// CompleteChecksums vouches that every sender on the interfaces completes
+	// its checksums (tx offload off on veth and virtio). Without it NAT in
+	// generic XDP, and in native XDP on virtual links, is refused, or served by
+	// TC in Auto.
+	CompleteChecksums bool
 	// Log receives state changes; nil discards them.
 	Log *slog.Logger
 }
@@ -40,67 +52,264 @@ type Spec struct {
 var (
 	// ErrInUse is returned by Open when another process has PinDir open.
 	ErrInUse = errors.New("in use by another process")
-	// ErrSchema is returned by Open when what is pinned was written by a
-	// version whose maps this one does not understand.
-	ErrSchema = errors.New("pinned maps have another layout")
 	// ErrConflict is returned when another program holds an interface's hook.
 	ErrConflict = errors.New("another program is attached")
 	// ErrMode is returned when an explicit mode is not possible on an interface.
 	ErrMode = errors.New("mode not possible")
 )
 
+// defaultTimeouts are LVS's, by enum conn_state; the last one is UDP's.
+var defaultTimeouts = [12]time.Duration{
+	lvs.StateNone:        2 * time.Second,
+	lvs.StateEstablished: 900 * time.Second,
+	lvs.StateSynSent:     120 * time.Second,
+	lvs.StateSynRecv:     60 * time.Second,
+	lvs.StateFinWait:     120 * time.Second,
+	lvs.StateTimeWait:    120 * time.Second,
+	lvs.StateClose:       10 * time.Second,
+	lvs.StateCloseWait:   60 * time.Second,
+	lvs.StateLastAck:     30 * time.Second,
+	lvs.StateListen:      120 * time.Second,
+	lvs.StateSynack:      120 * time.Second,
+	timeoutUDP:           300 * time.Second,
+}
+
 // Dataplane is one instance's programs, maps and links. Its methods are safe
 // for concurrent use.
-type Dataplane struct{}
+type Dataplane struct {
+	spec    Spec
+	log     *slog.Logger
+	lock    *pinLock
+	ns      netns.NsHandle
+	nl      *netlink.Handle
+	ethtool int
+	obj     *objects
+	clock   *clock
+
+	mu     sync.Mutex // guards what follows, and the maps against other writers
+	tab    *table
+	near   *neighbours
+	hooks  *hooks
+	scan   *scanner
+	since  map[string]time.Time // of conditions, by code and object
+	closed bool
+}
 
 // Open adopts what an earlier process left pinned in s.PinDir, or creates it,
-// all or nothing. The caller ends with Close (everything goes on) or Remove
-// (nothing is left). It belongs to the network namespace of the calling
+// all or nothing. Pins of another layout are replaced, and said so: then
+// connections are not kept. The caller ends with Close (everything goes on) or
+// Remove (nothing is left). It belongs to the network namespace of the calling
 // thread. It needs CAP_BPF, CAP_NET_ADMIN and, to mount a bpffs, CAP_SYS_ADMIN.
-func Open(s Spec) (*Dataplane, error) { return nil, errors.ErrUnsupported }
+func Open(s Spec) (*Dataplane, error) {
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	if s.Mode == "" {
+		s.Mode = Auto
+	}
+	switch s.Mode {
+	case Auto, Native, TC, Generic:
+	default:
+		return nil, fmt.Errorf("dataplane mode %q: must be auto, native, tc or generic", s.Mode)
+	}
+	s.PinDir = filepath.Clean(s.PinDir)
+	// Needed before Linux 5.11 only; there the load says what is wrong.
+	_ = rlimit.RemoveMemlock()
+	lock, err := takePins(s.PinDir, s.Log)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dataplane{spec: s, log: s.Log, lock: lock, ns: -1, ethtool: -1, since: map[string]time.Time{}}
+	if err := d.open(); err != nil {
+		return nil, errors.Join(err, d.release(d.obj == nil || !d.obj.adopted))
+	}
+	return d, nil
+}
+
+func (d *Dataplane) open() error {
+	var err error
+	if d.ns, err = netns.Get(); err != nil {
+		return fmt.Errorf("network namespace: %w", err)
+	}
+	if d.nl, err = netlink.NewHandleAt(d.ns, unix.NETLINK_ROUTE); err != nil {
+		return fmt.Errorf("netlink: %w", err)
+	}
+	if d.ethtool, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		return fmt.Errorf("socket: %w", err)
+	}
+	if d.obj, err = loadObjects(d.spec.PinDir, d.spec.Connections, d.log); err != nil {
+		return err
+	}
+	if d.clock, err = newClock(d.obj.programs["lb_clock"]); err != nil {
+		return err
+	}
+	d.near = newNeighbours(d.nl)
+	if err := d.near.read(); err != nil {
+		return err
+	}
+	d.tab = newTable(d.obj.maps, d.obj.mem, d.near.resolve)
+	d.scan = newScanner(d.obj.mem, d.tab)
+	d.hooks = &hooks{
+		dir: filepath.Join(d.spec.PinDir, "links"), xdp: d.obj.programs["lb_xdp"], tc: d.obj.programs["lb_tc"],
+		nl: d.nl, ethtool: d.ethtool, log: d.log, mode: d.spec.Mode, complete: d.spec.CompleteChecksums,
+		attached: map[string]*hook{}, failed: map[string]error{},
+	}
+	if d.obj.adopted {
+		if err := d.tab.adopt(); err != nil {
+			return err
+		}
+	} else {
+		if err := d.obj.initialize(d.clock); err != nil {
+			return err
+		}
+		if err := d.obj.pin(d.spec.PinDir); err != nil {
+			return err
+		}
+	}
+	return d.inNamespace(d.hooks.adopt)
+}
+
+// inNamespace runs f in the dataplane's network namespace: attaching goes by
+// interface index, and which interface that is depends on the thread.
+func (d *Dataplane) inNamespace(f func() error) error {
+	cur, err := netns.Get()
+	if err != nil {
+		return fmt.Errorf("network namespace: %w", err)
+	}
+	defer func() { _ = cur.Close() }()
+	if cur.Equal(d.ns) {
+		return f()
+	}
+	done := make(chan error, 1)
+	go func() {
+		// The thread is not unlocked: it dies with the goroutine, and nobody
+		// else ever runs on it in the other namespace.
+		lockThread()
+		if err := netns.Set(d.ns); err != nil {
+			done <- fmt.Errorf("network namespace: %w", err)
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
 
 // Adopted reports whether Open found a running dataplane and took it over.
-func (d *Dataplane) Adopted() bool { return false }
+func (d *Dataplane) Adopted() bool { return d.obj.adopted }
 
 // Set makes services the whole of what is balanced. It may be repeated: equal
 // input writes nothing. A service or server that is gone is removed as LVS
 // removes it by default: no new connections, and packets of its living ones
 // are dropped until they time out, unless it comes back before.
 //
-// It goes on after an error and returns all of them joined.
-func (d *Dataplane) Set(services []lvs.ServiceSet) error { return errors.ErrUnsupported }
+// Persistence and one-packet scheduling are not built yet and ignored here.
+// Set goes on after an error and returns all of them joined.
+func (d *Dataplane) Set(services []lvs.ServiceSet) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return errClosed
+	}
+	nat := false
+	for _, s := range services {
+		for _, r := range s.Destinations {
+			nat = nat || r.Method == lvs.NAT
+		}
+	}
+	var errs []error
+	if nat != d.hooks.nat {
+		// Before the first packet could be corrupted, a mode that cannot do NAT
+		// gives way to one that can.
+		d.hooks.nat = nat
+		errs = append(errs, d.inNamespace(d.hooks.apply))
+	}
+	d.tab.noNAT = d.hooks.unsafe()
+	if err := d.near.read(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, d.tab.set(services))...)
+}
 
-// SetTimeouts sets the three timeouts; a 0 keeps what is in force.
-func (d *Dataplane) SetTimeouts(t lvs.Timeouts) error { return errors.ErrUnsupported }
+// SetTimeouts sets the three timeouts; a 0 keeps what is in force. They rule
+// connections that begin or change state from now on.
+func (d *Dataplane) SetTimeouts(t lvs.Timeouts) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return errClosed
+	}
+	for i, v := range map[int]time.Duration{
+		int(lvs.StateEstablished): t.TCP, int(lvs.StateFinWait): t.TCPFin, timeoutUDP: t.UDP,
+	} {
+		if v < 0 || v > 31*24*time.Hour {
+			return fmt.Errorf("timeout %s: must be between 0 and 31 days", v)
+		}
+		if v > 0 {
+			d.obj.mem.settings.Timeouts[i] = d.clock.ticks(v)
+		}
+	}
+	return nil
+}
 
 // SetInterfaces makes names the interfaces on which packets are looked at. One
-// that does not exist is attached when it appears; its absence is no error
-// (Status says it). Those left out are detached.
-func (d *Dataplane) SetInterfaces(names []string) error { return errors.ErrUnsupported }
+// that does not exist is attached when it appears (while Run runs); its absence
+// is no error (Status says it). Those left out are detached.
+func (d *Dataplane) SetInterfaces(names []string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return errClosed
+	}
+	return errors.Join(d.inNamespace(func() error { return d.hooks.set(names) }), d.macs())
+}
 
-// Services returns what Set was given with live counts, counters and rates.
-func (d *Dataplane) Services() []lvs.ServiceStatus { return nil }
-
-// Connections yields every living entry of the connection table once, as
-// `ipvs -Lnc` lists them; the order is the table's.
-func (d *Dataplane) Connections(yield func(lvs.Connection) bool) {}
-
-// Status says how the traffic is carried right now.
-func (d *Dataplane) Status() snapshot.Dataplane { return snapshot.Dataplane{} }
-
-// Conditions returns the lasting problems of the dataplane: an interface that
-// is missing or in a slower mode than wanted, a real server whose MAC address
-// is not known, a full connection table.
-func (d *Dataplane) Conditions() []snapshot.Condition { return nil }
-
-// Run does what must go on while the process lives: expiry and audit of the
-// connection table, neighbours, rates, interfaces. It returns nil when ctx
-// ends.
-func (d *Dataplane) Run(ctx context.Context) error { return errors.ErrUnsupported }
+var errClosed = errors.New("dataplane is closed")
 
 // Close gives up this process's handles and leaves everything pinned and
-// forwarding, for the next Open.
-func (d *Dataplane) Close() error { return nil }
+// forwarding, for the next Open. Run must have ended.
+func (d *Dataplane) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	return d.release(false)
+}
 
 // Remove detaches and unpins everything: the orderly stop. It implies Close.
-func (d *Dataplane) Remove() error { return nil }
+// Run must have ended.
+func (d *Dataplane) Remove() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return errClosed
+	}
+	d.near.release()
+	err := d.inNamespace(func() error { return d.hooks.set(nil) })
+	return errors.Join(err, d.release(true))
+}
+
+// release closes what is open, as far as Open got; remove also unpins.
+func (d *Dataplane) release(remove bool) error {
+	d.closed = true
+	var errs []error
+	if d.hooks != nil {
+		errs = append(errs, d.hooks.close())
+	}
+	if remove {
+		errs = append(errs, removeTree(d.spec.PinDir))
+	}
+	if d.obj != nil {
+		errs = append(errs, d.obj.close())
+	}
+	if d.nl != nil {
+		d.nl.Close()
+	}
+	if d.ethtool >= 0 {
+		errs = append(errs, unix.Close(d.ethtool))
+	}
+	if d.ns >= 0 {
+		errs = append(errs, d.ns.Close())
+	}
+	return errors.Join(append(errs, d.lock.release(remove))...)
+}

@@ -1,0 +1,448 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/kaname-lb/kaname/internal/snapshot"
+)
+
+// hooks is where the programs are attached. Callers hold Dataplane.mu and are
+// in the dataplane's network namespace.
+type hooks struct {
+	dir      string // of the pinned links
+	xdp, tc  *ebpf.Program
+	nl       *netlink.Handle
+	ethtool  int // a socket for ethtool's ioctl
+	log      *slog.Logger
+	mode     Mode // Auto or an explicit one
+	complete bool // Spec.CompleteChecksums
+	noTCX    bool // as on a kernel before 6.6; for tests
+
+	nat      bool // some service is NAT: modes that would corrupt it are out
+	wanted   []string
+	attached map[string]*hook
+	failed   map[string]error
+}
+
+// hook is one interface's attachment.
+type hook struct {
+	name    string
+	ifindex int
+	mode    Mode
+	driver  string
+	why     string    // why not a better mode
+	link    link.Link // nil for clsact
+}
+
+// set makes names the interfaces that are attached.
+func (h *hooks) set(names []string) error {
+	h.wanted = slices.Compact(slices.Sorted(slices.Values(names)))
+	return h.apply()
+}
+
+// apply attaches what is wanted and there, and detaches the rest. It is
+// repeated whenever interfaces change.
+func (h *hooks) apply() error {
+	var errs []error
+	for name, a := range h.attached {
+		if !slices.Contains(h.wanted, name) {
+			errs = append(errs, h.detach(a))
+		}
+	}
+	clear(h.failed)
+	for _, name := range h.wanted {
+		if err := h.attach(name); err != nil {
+			h.failed[name] = err
+			errs = append(errs, fmt.Errorf("interface %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// attach makes sure of one interface. One that does not exist is no error.
+func (h *hooks) attach(name string) error {
+	l, err := h.nl.LinkByName(name)
+	old := h.attached[name]
+	if err != nil {
+		var gone netlink.LinkNotFoundError
+		if !errors.As(err, &gone) {
+			return err
+		}
+		if old != nil {
+			h.log.Info("interface is gone", "iface", name)
+			return h.detach(old)
+		}
+		return nil
+	}
+	if old != nil && (old.ifindex != l.Attrs().Index || !h.alive(old)) {
+		if err := h.detach(old); err != nil {
+			return err
+		}
+		old = nil
+	}
+	driver := driverOf(h.ethtool, l)
+	order, why := []Mode{h.mode}, ""
+	if h.mode == Auto {
+		order, why = prefer(driver)
+	}
+	if err := h.safe(driver, h.mode); err != nil {
+		if old != nil {
+			return nil // it stays for DR; Set refuses the NAT servers
+		}
+		return err
+	}
+	return h.attachFirst(l, driver, order, why, old)
+}
+
+// safe says why NAT rules a mode out on a driver.
+func (h *hooks) safe(driver string, m Mode) error {
+	if !h.nat || h.complete || m == Auto || !partialChecksums(driver, m) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s XDP on %s cannot do NAT, its senders may leave checksums to offload and packets would be corrupted; use mode tc or auto", ErrMode, m, driver)
+}
+
+// unsafe returns why NAT must be refused: an interface is attached, and could
+// not be attached otherwise, in a mode that would corrupt its packets.
+func (h *hooks) unsafe() error {
+	var errs []error
+	for _, name := range h.wanted {
+		if a := h.attached[name]; a != nil {
+			if err := h.safe(a.driver, a.mode); err != nil {
+				errs = append(errs, fmt.Errorf("interface %s: %w", name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// attachFirst attaches in the first of the modes that works.
+func (h *hooks) attachFirst(l netlink.Link, driver string, order []Mode, why string, old *hook) error {
+	name := l.Attrs().Name
+	var errs []error
+	for _, m := range order {
+		if old != nil && old.mode == m && h.safe(driver, m) == nil {
+			old.driver, old.why = driver, why
+			return nil
+		}
+		if err := h.safe(driver, m); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		// Native and generic XDP exclude each other on an interface.
+		if old != nil && old.mode != TC && m != TC {
+			if err := h.detach(old); err != nil {
+				return err
+			}
+			old = nil
+		}
+		a, err := h.attachAs(l, m)
+		if err != nil {
+			errs = append(errs, err)
+			if why == "" {
+				why = err.Error()
+			}
+			continue
+		}
+		a.driver, a.why = driver, why
+		if old != nil {
+			if err := h.detach(old); err != nil {
+				h.log.Warn("earlier attachment stays", "iface", name, "mode", old.mode, "reason", err)
+			}
+		}
+		h.attached[name] = a
+		h.log.Info("dataplane attached", "iface", name, "mode", string(m), "driver", driver, "reason", why)
+		return nil
+	}
+	return errors.Join(errs...)
+}
+
+func (h *hooks) attachAs(l netlink.Link, m Mode) (*hook, error) {
+	a := &hook{name: l.Attrs().Name, ifindex: l.Attrs().Index, mode: m}
+	var err error
+	if m == TC {
+		a.link, err = h.attachTC(l)
+	} else {
+		a.link, err = h.attachXDP(l, m)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := h.pin(a); err != nil {
+		return nil, errors.Join(err, h.detach(a))
+	}
+	return a, nil
+}
+
+func (h *hooks) attachXDP(l netlink.Link, m Mode) (link.Link, error) {
+	flags := link.XDPDriverMode
+	if m == Generic {
+		flags = link.XDPGenericMode
+	}
+	x, err := link.AttachXDP(link.XDPOptions{Program: h.xdp, Interface: l.Attrs().Index, Flags: flags})
+	switch {
+	case err == nil:
+		return x, nil
+	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST):
+		return nil, fmt.Errorf("%s XDP: %w: %s; detach it (ip link set dev %s xdp off) or use mode tc", m, ErrConflict, h.holder(l), l.Attrs().Name)
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.EINVAL):
+		return nil, fmt.Errorf("%s XDP: %w with its driver or settings (large MTU, LRO and too few queues are usual reasons): %w", m, ErrMode, err)
+	}
+	return nil, fmt.Errorf("%s XDP: %w", m, err)
+}
+
+// holder names the XDP program that sits on l.
+func (h *hooks) holder(l netlink.Link) string {
+	fresh, err := h.nl.LinkByIndex(l.Attrs().Index)
+	if err != nil || fresh.Attrs().Xdp == nil || !fresh.Attrs().Xdp.Attached {
+		return "unknown program"
+	}
+	id := ebpf.ProgramID(fresh.Attrs().Xdp.ProgId)
+	name := "program"
+	if p, err := ebpf.NewProgramFromID(id); err == nil {
+		if info, err := p.Info(); err == nil && info.Name != "" {
+			name = "program " + info.Name
+		}
+		_ = p.Close()
+	}
+	if strings.HasPrefix(name, "program lb_xdp") {
+		return fmt.Sprintf("%s (id %d), of another instance of kaname", name, id)
+	}
+	return fmt.Sprintf("%s (id %d)", name, id)
+}
+
+// attachTC attaches by tcx (Linux 6.6), at its head, or by a clsact filter; nil
+// without an error is clsact.
+func (h *hooks) attachTC(l netlink.Link) (link.Link, error) {
+	if !h.noTCX {
+		x, err := link.AttachTCX(link.TCXOptions{
+			Program: h.tc, Interface: l.Attrs().Index, Attach: ebpf.AttachTCXIngress, Anchor: link.Head(),
+		})
+		if err == nil {
+			return x, nil
+		}
+		if !errors.Is(err, ebpf.ErrNotSupported) {
+			return nil, fmt.Errorf("TC: %w", err)
+		}
+	}
+	if err := h.nl.QdiscAdd(clsact(l.Attrs().Index)); err != nil && !errors.Is(err, unix.EEXIST) {
+		return nil, fmt.Errorf("TC: clsact: %w", err)
+	}
+	if err := h.nl.FilterReplace(filter(l.Attrs().Index, h.tc)); err != nil {
+		return nil, fmt.Errorf("TC: filter: %w", err)
+	}
+	return nil, nil
+}
+
+func clsact(ifindex int) netlink.Qdisc {
+	return &netlink.GenericQdisc{
+		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: ifindex, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
+		QdiscType:  "clsact",
+	}
+}
+
+// filterName marks our filter among others'.
+const filterName = "kaname_lb_tc"
+
+func filter(ifindex int, p *ebpf.Program) *netlink.BpfFilter {
+	f := &netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: ifindex, Parent: netlink.HANDLE_MIN_INGRESS, Handle: 0x6b61, Protocol: unix.ETH_P_ALL, Priority: 1,
+		},
+		Name: filterName, DirectAction: true,
+	}
+	if p != nil {
+		f.Fd = p.FD()
+	}
+	return f
+}
+
+// pin leaves a trace of the attachment, by which it outlives this process. A
+// clsact filter lives by itself; its trace is the program.
+func (h *hooks) pin(a *hook) error {
+	path := filepath.Join(h.dir, pinName(a.name, a.mode))
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("pin of %s: %w", a.name, err)
+	}
+	if a.link != nil {
+		if err := a.link.Pin(path); err != nil {
+			return fmt.Errorf("pin link of %s: %w", a.name, err)
+		}
+		return nil
+	}
+	clone, err := h.tc.Clone() // a program object can be pinned only once
+	if err != nil {
+		return fmt.Errorf("pin of %s: %w", a.name, err)
+	}
+	defer func() { _ = clone.Close() }()
+	if err := clone.Pin(path); err != nil {
+		return fmt.Errorf("pin of %s: %w", a.name, err)
+	}
+	return nil
+}
+
+// detach removes an attachment and its trace.
+func (h *hooks) detach(a *hook) error {
+	if h.attached[a.name] == a {
+		delete(h.attached, a.name)
+	}
+	var errs []error
+	if err := os.Remove(filepath.Join(h.dir, pinName(a.name, a.mode))); err != nil && !errors.Is(err, os.ErrNotExist) {
+		errs = append(errs, fmt.Errorf("unpin %s: %w", a.name, err))
+	}
+	if a.link != nil {
+		errs = append(errs, a.link.Close())
+	} else if l, err := h.nl.LinkByIndex(a.ifindex); err == nil && l.Attrs().Name == a.name {
+		if err := h.nl.FilterDel(filter(a.ifindex, nil)); err != nil && !errors.Is(err, unix.ENOENT) {
+			errs = append(errs, fmt.Errorf("remove TC filter of %s: %w", a.name, err))
+		}
+		// The clsact qdisc may be somebody else's too; it costs nothing.
+	}
+	return errors.Join(errs...)
+}
+
+// alive reports whether the attachment still is in place: a link dies with its
+// interface, and an administrator may have removed a filter.
+func (h *hooks) alive(a *hook) bool {
+	if a.link == nil {
+		return h.filterThere(a.ifindex)
+	}
+	index, ok := linkIfindex(a.link)
+	return ok && index == a.ifindex
+}
+
+func linkIfindex(l link.Link) (int, bool) {
+	info, err := l.Info()
+	if err != nil {
+		return 0, false
+	}
+	if x := info.XDP(); x != nil {
+		return int(x.Ifindex), x.Ifindex != 0
+	}
+	if x := info.TCX(); x != nil {
+		return int(x.Ifindex), x.Ifindex != 0
+	}
+	return 0, false
+}
+
+func (h *hooks) filterThere(ifindex int) bool {
+	l, err := h.nl.LinkByIndex(ifindex)
+	if err != nil {
+		return false
+	}
+	filters, err := h.nl.FilterList(l, netlink.HANDLE_MIN_INGRESS)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(filters, func(f netlink.Filter) bool {
+		b, ok := f.(*netlink.BpfFilter)
+		return ok && strings.HasPrefix(b.Name, filterName)
+	})
+}
+
+// adopt takes over what an earlier process left attached, and swaps in this
+// process's programs, each in one atomic step. What it cannot take over it
+// removes: an interface that is gone, a file that it does not know.
+func (h *hooks) adopt() error {
+	entries, err := os.ReadDir(h.dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("pinned links: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		path := filepath.Join(h.dir, e.Name())
+		a, err := h.adoptOne(path, e.Name())
+		if err == nil {
+			h.attached[a.name] = a
+			continue
+		}
+		h.log.Warn("earlier attachment not adopted", "pin", e.Name(), "reason", err)
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("unpin %s: %w", e.Name(), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *hooks) adoptOne(path, file string) (*hook, error) {
+	name, mode, ok := parsePinName(file)
+	if !ok {
+		return nil, errors.New("no name of an attachment")
+	}
+	a := &hook{name: name, mode: mode}
+	if l, err := h.nl.LinkByName(name); err == nil {
+		a.ifindex = l.Attrs().Index
+		a.driver = driverOf(h.ethtool, l)
+	}
+	x, err := link.LoadPinnedLink(path, nil)
+	if err != nil {
+		p, perr := ebpf.LoadPinnedProgram(path, nil)
+		if perr != nil {
+			return nil, err
+		}
+		_ = p.Close()
+		if mode != TC || a.ifindex == 0 || !h.filterThere(a.ifindex) {
+			return nil, errors.New("its TC filter is gone")
+		}
+		if err := h.nl.FilterReplace(filter(a.ifindex, h.tc)); err != nil {
+			return nil, fmt.Errorf("TC filter: %w", err)
+		}
+		return a, h.pin(a)
+	}
+	a.link = x
+	p := h.xdp
+	if mode == TC {
+		p = h.tc
+	}
+	if !h.alive(a) {
+		return nil, errors.Join(errors.New("its interface is gone"), x.Close())
+	}
+	if err := x.Update(p); err != nil {
+		return nil, errors.Join(fmt.Errorf("swap program: %w", err), x.Close())
+	}
+	return a, nil
+}
+
+// close gives up handles; what is pinned stays.
+func (h *hooks) close() error {
+	var errs []error
+	for _, a := range h.attached {
+		if a.link != nil {
+			errs = append(errs, a.link.Close())
+		}
+	}
+	clear(h.attached)
+	return errors.Join(errs...)
+}
+
+// status lists the wanted interfaces.
+func (h *hooks) status() []snapshot.AttachedTo {
+	out := make([]snapshot.AttachedTo, 0, len(h.wanted))
+	for _, name := range h.wanted {
+		s := snapshot.AttachedTo{Name: name}
+		switch a, err := h.attached[name], h.failed[name]; {
+		case err != nil:
+			s.Why = err.Error()
+			if a != nil {
+				s.Mode = string(a.mode)
+			}
+		case a != nil:
+			s.Mode, s.Why = string(a.mode), a.why
+		default:
+			s.Why = "there is no such interface now; it is attached when it appears"
+		}
+		out = append(out, s)
+	}
+	return out
+}
