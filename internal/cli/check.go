@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kaname-lb/kaname/internal/config"
+	"github.com/kaname-lb/kaname/internal/config/lint"
+	"github.com/kaname-lb/kaname/internal/finding"
+)
+
+// checkReport is the JSON of check, one for each file named.
+type checkReport struct {
+	File     string            `json:"file"`
+	OK       bool              `json:"ok"` // no errors
+	Findings []finding.Finding `json:"findings"`
+}
+
+func newCheck(a *app) *cobra.Command {
+	var asJSON, strict bool
+	var id string
+	c := &cobra.Command{
+		Use:   "check FILE...",
+		Short: "Say what is wrong with a configuration and what will really happen",
+		Long: "check reads keepalived.conf files with all they include and prints what it finds:\n" +
+			"errors (the file would be refused), warnings (without effect, or not what was\n" +
+			"meant) and notes. Nothing on this host is changed or asked.\n\n" +
+			"Exit status: 0 no errors, 1 errors, 2 warnings with --strict.",
+		Args: args(cobra.MinimumNArgs(1)),
+		RunE: func(_ *cobra.Command, files []string) error {
+			if id == "" {
+				id = a.configID()
+			}
+			reports := make([]checkReport, len(files))
+			var all []finding.Finding
+			for i, file := range files {
+				reports[i] = a.check(file, id)
+				all = append(all, reports[i].Findings...)
+			}
+			if err := a.printReports(reports, asJSON); err != nil {
+				return err
+			}
+			switch worst := finding.Worst(all); {
+			case worst == finding.Error:
+				return &exitError{code: ExitFailed}
+			case worst == finding.Warning && strict:
+				return &exitError{code: ExitWarnings}
+			}
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	f.BoolVar(&strict, "strict", false, "exit 2 when there are warnings")
+	f.StringVar(&id, "config-id", "", "`ID` that @ID lines are compared with (default the host name up to the first dot)")
+	return c
+}
+
+func (a *app) check(file, id string) checkReport {
+	cfg, tree, fs := config.Load(a.env.Files, file, a.loadOptions(id))
+	fs = append(fs, lint.Check(cfg, tree)...)
+	finding.Sort(fs, tree.Files)
+	if fs == nil {
+		fs = []finding.Finding{}
+	}
+	return checkReport{File: file, OK: finding.Worst(fs) != finding.Error, Findings: fs}
+}
+
+func (a *app) loadOptions(id string) config.Options {
+	return config.Options{
+		ConfigID: id,
+		Env: func(name string) (string, bool) {
+			v := a.env.Getenv(name)
+			return v, v != ""
+		},
+	}
+}
+
+// configID is keepalived's default for the id of @id lines.
+func (a *app) configID() string {
+	name, err := a.env.HostName()
+	if err != nil {
+		return ""
+	}
+	id, _, _ := strings.Cut(name, ".")
+	return id
+}
+
+func (a *app) printReports(reports []checkReport, asJSON bool) error {
+	if asJSON {
+		enc := json.NewEncoder(a.env.Stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(reports)
+	}
+	for _, r := range reports {
+		writeFindings(a.env.Stdout, r.Findings)
+	}
+	for _, r := range reports {
+		verdict := "ok"
+		if !r.OK {
+			verdict = "refused"
+		}
+		fmt.Fprintf(a.env.Stdout, "%s: %s%s\n", r.File, verdict, tally(r.Findings, ", "))
+	}
+	return nil
+}
