@@ -23,6 +23,7 @@
  *   frags     LRU_HASH          frag_key      -> struct frag
  *   macs      HASH              u64 MAC       -> u32 (any value: "ours")
  *   meta      ARRAY(1)                        -> struct meta_block
+ *   scratch   PERCPU_ARRAY(1)  private to the programs: neither shared nor pinned
  *   xdp_jump, tc_jump  PROG_ARRAY  enum jump  -> program
  *
  * max_entries of conns (a power of two), stash, services, ring, dests (=

@@ -119,11 +119,31 @@ struct fresh {
 	struct l2 l2;
 	__u16 vlan;
 	__u16 nat;
-	/* Filled on the way, for insert_reply (a call has five arguments). */
+	/* Filled on the way. */
 	__u32 loc;	 /* of the forward entry */
 	__u32 epoch;	 /* of the forward entry */
 	__u32 reply_loc; /* of the reply entry, once made */
+	struct flow reply_key;
+	struct place reply_place;
+	struct conn entry; /* on its way into the stash */
 };
+
+/* One connection at a time is made on a CPU: what describes it is kept here,
+ * because on the stack the chain of calls exceeds the verifier's 512 bytes.
+ * The map belongs to the programs and is not shared. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct fresh);
+	__uint(max_entries, 1);
+} scratch SEC(".maps");
+
+AI struct fresh *fresh_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratch, &zero);
+}
 
 AI void fill(struct conn *e, const struct fresh *f)
 {
@@ -132,7 +152,7 @@ AI void fill(struct conn *e, const struct fresh *f)
 	e->timeout = f->timeout;
 	e->dest = f->dest;
 	e->dest_gen = f->dest_gen;
-	e->in_pkts = 0;
+	e->in_pkts = 1;
 	e->peer = LOC_NONE;
 	e->ifindex = f->ifindex;
 	l2_copy(e->l2_dst, &f->l2);
@@ -169,7 +189,7 @@ AI bool reply_room(const struct flow *k, const struct place *pl, __u32 now)
 		return false;
 	f = forward_of((struct reply *)e);
 	if (!f) {
-		conn_free(e, loc, word);
+		free_at(loc, k, word);
 		return true;
 	}
 	word = READ_ONCE(f->state);
@@ -178,43 +198,67 @@ AI bool reply_room(const struct flow *k, const struct place *pl, __u32 now)
 		return false;
 	if (conn_dead(f, word, now) || (k->proto == IPPROTO_TCP &&
 	    (state == STATE_TIME_WAIT || state == STATE_CLOSE)))
-		return conn_free(f, ((struct reply *)e)->peer, word);
+		return free_at(((struct reply *)e)->peer, &f->key, word);
 	return false;
 }
 
-/* insert_reply makes the reply entry of e; 0, or a reason negated. */
-static __noinline int insert_reply(const struct settings_block *st, struct fresh *f,
-				   const struct conn *e)
+/* stash_reply puts the reply entry into the stash; 0, or a reason negated. */
+AI int stash_reply(struct fresh *f)
 {
-	struct place pl;
-	struct flow k = {};
+	__builtin_memset(&f->entry, 0, sizeof(f->entry));
+	fill_reply((struct reply *)&f->entry, &f->reply_key, f);
+	f->entry.state = CONN_REPLY;
+	if (bpf_map_update_elem(&stash, &f->reply_key, &f->entry, BPF_NOEXIST))
+		return -REASON_TABLE_FULL;
+	stash_moved(1);
+	return 0;
+}
+
+/* stash_conn puts the forward entry into the stash. */
+AI int stash_conn(struct fresh *f)
+{
+	int err;
+
+	fill(&f->entry, f);
+	f->entry.state = f->word | f->epoch << CONN_EPOCH_SHIFT;
+	err = bpf_map_update_elem(&stash, &f->key, &f->entry, BPF_NOEXIST);
+	if (err)
+		return err == -17 /* EEXIST */ ? -REASON_CLAIM_RACE : -REASON_TABLE_FULL;
+	stash_moved(1);
+	counts_add(f->dest, f->word);
+	count(REASON_STASHED);
+	return 0;
+}
+
+/* insert_reply makes the reply entry of the forward entry at f->loc; 0, or a
+ * reason negated. */
+__noinline int insert_reply(struct fresh *f)
+{
+	const struct settings_block *st = settings_get();
+	const struct conn *e;
 	struct reply *r;
 	__u32 loc, word;
 
-	if (!st || !f || !e || !reply_key(e, &k))
+	if (!st || !f)
 		return -REASON_INTERNAL;
-	flow_place(st, &k, &pl);
-	if (!reply_room(&k, &pl, f->now))
+	e = f->loc == LOC_STASH ? bpf_map_lookup_elem(&stash, &f->key) : conn_at(f->loc);
+	if (!e || !reply_key(e, &f->reply_key))
+		return -REASON_INTERNAL;
+	flow_place(st, &f->reply_key, &f->reply_place);
+	if (!reply_room(&f->reply_key, &f->reply_place, f->now))
 		return -REASON_REPLY_CLASH;
-	loc = f->loc == LOC_STASH ? LOC_NONE : claim(&pl, f->now);
+	loc = f->loc == LOC_STASH ? LOC_NONE : claim(&f->reply_place, f->now);
 	r = (struct reply *)conn_at(loc);
 	if (!r) {
-		struct conn n = {};
-
-		fill_reply((struct reply *)&n, &k, f);
-		n.state = CONN_REPLY;
-		if (bpf_map_update_elem(&stash, &k, &n, BPF_NOEXIST))
-			return -REASON_TABLE_FULL;
-		stash_moved(1);
 		f->reply_loc = LOC_STASH;
-		return 0;
+		return stash_reply(f);
 	}
-	fill_reply(r, &k, f);
+	fill_reply(r, &f->reply_key, f);
 	word = ((r->state >> CONN_EPOCH_SHIFT) + 1) << CONN_EPOCH_SHIFT | CONN_REPLY |
 	       CONN_TENTATIVE;
 	WRITE_ONCE(r->state, word);
-	publish(loc, pl.tag);
-	if (!confirm((struct conn *)r, &pl, loc, word)) {
+	publish(loc, f->reply_place.tag);
+	if (!confirm((struct conn *)r, &f->reply_key, &f->reply_place, loc, word)) {
 		withdraw((struct conn *)r, loc);
 		return -REASON_CLAIM_RACE;
 	}
@@ -223,54 +267,47 @@ static __noinline int insert_reply(const struct settings_block *st, struct fresh
 }
 
 /* insert_stash is the last place for a connection. */
-AI int insert_stash(const struct settings_block *st, struct fresh *f, struct conn **out)
+AI int insert_stash(struct fresh *f)
 {
-	struct conn n = {}, *e;
+	struct conn *e;
 	int err;
 
 	f->loc = LOC_STASH;
 	f->epoch = bpf_get_prandom_u32() & 0xffff;
-	fill(&n, f);
-	n.state = f->word | f->epoch << CONN_EPOCH_SHIFT;
-	err = bpf_map_update_elem(&stash, &f->key, &n, BPF_NOEXIST);
-	if (err)
-		return err == -17 /* EEXIST */ ? -REASON_CLAIM_RACE : -REASON_TABLE_FULL;
-	stash_moved(1);
-	counts_add(f->dest, f->word);
-	e = bpf_map_lookup_elem(&stash, &f->key);
-	if (!e)
-		return -REASON_CLAIM_RACE;
-	if (f->nat) {
-		err = insert_reply(st, f, e);
-		if (err) {
-			conn_free(e, LOC_STASH, n.state);
-			return err;
-		}
-		e->peer = f->reply_loc;
+	err = stash_conn(f);
+	if (err || !f->nat)
+		return err;
+	err = insert_reply(f);
+	if (err) {
+		free_at(LOC_STASH, &f->key, f->word | f->epoch << CONN_EPOCH_SHIFT);
+		return err;
 	}
-	count(REASON_STASHED);
-	*out = e;
+	e = bpf_map_lookup_elem(&stash, &f->key);
+	if (e)
+		e->peer = f->reply_loc;
 	return 0;
 }
 
 /* insert enters a new connection; 0, or a reason negated. */
-AI int insert(const struct settings_block *st, struct fresh *f, struct conn **out)
+__noinline int insert(struct fresh *f)
 {
 	struct conn *e;
 	__u32 word;
 	int err;
 
+	if (!f)
+		return -REASON_INTERNAL;
 	f->reply_loc = LOC_NONE;
 	f->loc = claim(&f->place, f->now);
 	e = conn_at(f->loc);
 	if (!e)
-		return insert_stash(st, f, out);
+		return insert_stash(f);
 	fill(e, f);
 	f->epoch = ((e->state >> CONN_EPOCH_SHIFT) + 1) & 0xffff;
 	word = f->word | CONN_TENTATIVE | f->epoch << CONN_EPOCH_SHIFT;
 	WRITE_ONCE(e->state, word);
 	if (f->nat) {
-		err = insert_reply(st, f, e);
+		err = insert_reply(f);
 		if (err) {
 			withdraw(e, f->loc);
 			return err;
@@ -278,13 +315,12 @@ AI int insert(const struct settings_block *st, struct fresh *f, struct conn **ou
 		e->peer = f->reply_loc;
 	}
 	publish(f->loc, f->place.tag);
-	if (!confirm(e, &f->place, f->loc, word)) {
+	if (!confirm(e, &f->key, &f->place, f->loc, word)) {
 		free_reply(e, f->loc, f->reply_loc);
 		withdraw(e, f->loc);
 		return -REASON_CLAIM_RACE;
 	}
 	counts_add(f->dest, f->word);
-	*out = e;
 	return 0;
 }
 

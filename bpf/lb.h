@@ -13,9 +13,14 @@
 #include "rewrite.h"
 #include "sched.h"
 
-/* serve's answers that are not verdicts. */
+/*
+ * The stages' answers that are not verdicts. A stage that wants a packet sent
+ * fills in a struct out and says SEND: the verdict of sending comes last of
+ * all, because for the verifier it may be any number, MISS among them.
+ */
 #define LEAVE (-101) /* the entry program: not mine */
 #define MISS (-102)  /* the full program: there is no such connection */
+#define SEND (-103)
 
 #define DEST_STATE (DEST_AVAILABLE | DEST_RESOLVED | DEST_LOCAL)
 #define DEST_GOOD (DEST_AVAILABLE | DEST_RESOLVED)
@@ -48,11 +53,9 @@ AI bool note_client(ctx_t *ctx, const struct settings_block *st, const struct pk
 	return true;
 }
 
-/* send_to_dest is the end of every packet from a client. */
-AI int send_to_dest(ctx_t *ctx, struct pkt *p, const struct dest *d)
+/* to_dest is the last stage of every packet from a client. */
+AI int to_dest(const struct pkt *p, const struct dest *d, struct out *o)
 {
-	struct out o;
-
 	if (unlikely((d->flags & DEST_STATE) != DEST_GOOD)) {
 		if (d->flags & DEST_LOCAL) {
 			count(REASON_LOCAL);
@@ -63,8 +66,8 @@ AI int send_to_dest(ctx_t *ctx, struct pkt *p, const struct dest *d)
 			return CTX_DROP;
 		}
 	}
-	out_to_dest(&o, p, d);
-	return send(ctx, p, &o);
+	out_to_dest(o, p, d);
+	return SEND;
 }
 
 /*
@@ -72,18 +75,17 @@ AI int send_to_dest(ctx_t *ctx, struct pkt *p, const struct dest *d)
  * connection. As in LVS it does not ask whether the server is still
  * configured.
  */
-AI int serve_reply(ctx_t *ctx, const struct settings_block *st, struct pkt *p, struct reply *r,
-		   __u32 loc, __u32 now, bool full)
+AI int serve_reply(const struct settings_block *st, const struct pkt *p, struct reply *r,
+		   __u32 loc, __u32 now, bool full, struct out *o)
 {
 	struct conn *f = forward_of(r);
 	const struct dest *d;
-	struct out o;
 	__u32 di, word;
 
 	if (!f) {
 		if (!full)
 			return LEAVE;
-		conn_free((struct conn *)r, loc, READ_ONCE(r->state));
+		free_at(loc, &r->key, READ_ONCE(r->state));
 		return MISS;
 	}
 	word = READ_ONCE(f->state);
@@ -94,7 +96,7 @@ AI int serve_reply(ctx_t *ctx, const struct settings_block *st, struct pkt *p, s
 	if (past(now, f->last, f->timeout) || d->generation != f->dest_gen) {
 		if (!full)
 			return LEAVE;
-		if (conn_free(f, r->peer, word))
+		if (free_at(r->peer, &f->key, word))
 			count(REASON_EXPIRED);
 		return MISS;
 	}
@@ -112,19 +114,19 @@ AI int serve_reply(ctx_t *ctx, const struct settings_block *st, struct pkt *p, s
 	step(st, f, word, p, DIR_OUTPUT);
 	touch(f, now);
 	count_out(di, d->service, p->len);
-	out_to_client(&o, f);
-	return send(ctx, p, &o);
+	out_to_client(o, f);
+	return SEND;
 }
 
 /* serve takes a packet of a known connection. */
-AI int serve(ctx_t *ctx, const struct settings_block *st, struct pkt *p, struct conn *e, __u32 loc,
-	     __u32 now, bool full)
+AI int serve(ctx_t *ctx, const struct settings_block *st, const struct pkt *p, struct conn *e,
+	     __u32 loc, __u32 now, bool full, struct out *o)
 {
 	__u32 word = READ_ONCE(e->state), di;
 	const struct dest *d;
 
 	if (word & CONN_REPLY)
-		return serve_reply(ctx, st, p, (struct reply *)e, loc, now, full);
+		return serve_reply(st, p, (struct reply *)e, loc, now, full, o);
 	di = e->dest;
 	d = bpf_map_lookup_elem(&dests, &di);
 	if (!full) {
@@ -137,7 +139,7 @@ AI int serve(ctx_t *ctx, const struct settings_block *st, struct pkt *p, struct 
 		if (!word_live(word))
 			return MISS;
 		if (!d || past(now, e->last, e->timeout) || d->generation != e->dest_gen) {
-			if (conn_free(e, loc, word))
+			if (free_at(loc, &e->key, word))
 				count(REASON_EXPIRED);
 			return MISS;
 		}
@@ -146,13 +148,13 @@ AI int serve(ctx_t *ctx, const struct settings_block *st, struct pkt *p, struct 
 			return CTX_PASS;
 		}
 		if (reopens(st, p, word)) {
-			if (conn_free(e, loc, word))
+			if (free_at(loc, &e->key, word))
 				count(REASON_REUSED);
 			return MISS;
 		}
 		if (!(d->flags & DEST_AVAILABLE)) {
 			if (st->flags & SETTING_EXPIRE_NODEST) {
-				conn_free(e, loc, word);
+				free_at(loc, &e->key, word);
 				return MISS;
 			}
 			count(REASON_DEST_GONE);
@@ -163,7 +165,7 @@ AI int serve(ctx_t *ctx, const struct settings_block *st, struct pkt *p, struct 
 	count_in(di, d->service, p->len);
 	step(st, e, word, p, DIR_INPUT);
 	touch(e, now);
-	return send_to_dest(ctx, p, d);
+	return to_dest(p, d, o);
 }
 
 AI const struct service *service_of(const struct settings_block *st, const struct flow *k)
@@ -200,7 +202,8 @@ AI int fallback_dest(const struct service *s, __u32 hash)
 }
 
 /* stateless balances a packet whose connection has no room in the table. */
-AI int stateless(ctx_t *ctx, struct pkt *p, const struct service *s, __u32 hash, __u32 now)
+AI int stateless(const struct pkt *p, const struct service *s, __u32 hash, __u32 now,
+		 struct out *o)
 {
 	__u32 id = s->id, di = fallback_dest(s, hash);
 	struct service_run *run = bpf_map_lookup_elem(&srun, &id);
@@ -213,7 +216,7 @@ AI int stateless(ctx_t *ctx, struct pkt *p, const struct service *s, __u32 hash,
 	WRITE_ONCE(run->stateless, now | 1);
 	count(REASON_STATELESS);
 	count_in(di, id, p->len);
-	return send_to_dest(ctx, p, d);
+	return to_dest(p, d, o);
 }
 
 /*
@@ -237,14 +240,13 @@ AI int pick(const struct settings_block *st, const struct service *s, const stru
 }
 
 /* balance takes a packet of no connection: to a service, or not ours. */
-AI int balance(ctx_t *ctx, const struct settings_block *st, struct pkt *p, const struct place *pl,
-	       __u32 now)
+AI int balance(ctx_t *ctx, const struct settings_block *st, const struct pkt *p,
+	       const struct place *pl, __u32 now, struct out *o)
 {
 	const struct service *s = service_of(st, &p->key);
 	bool tcp = p->key.proto == IPPROTO_TCP;
-	struct fresh f = {};
+	struct fresh *f = fresh_get();
 	const struct dest *d;
-	struct conn *e = NULL;
 	__u32 di, state;
 	int err;
 
@@ -268,38 +270,37 @@ AI int balance(ctx_t *ctx, const struct settings_block *st, struct pkt *p, const
 	}
 	di = err;
 	d = bpf_map_lookup_elem(&dests, &di);
-	if (!d) {
+	if (!d || !f) {
 		count(REASON_INTERNAL);
 		return CTX_DROP;
 	}
-	f.nat = d->method == METHOD_NAT && !(d->flags & DEST_LOCAL);
+	f->nat = d->method == METHOD_NAT && !(d->flags & DEST_LOCAL);
 	state = STATE_NONE;
 	if (tcp)
-		state = tcp_next(f.nat ? DIR_INPUT : DIR_INPUT_ONLY, tcp_segment(p->tcp_flags),
+		state = tcp_next(f->nat ? DIR_INPUT : DIR_INPUT_ONLY, tcp_segment(p->tcp_flags),
 				 STATE_NONE);
 	if (state > STATE_SYNACK)
 		state = STATE_NONE;
-	f.key = p->key;
-	f.place = *pl;
-	f.word = state | (f.nat ? 0 : CONN_NO_OUTPUT);
-	f.now = now;
-	f.timeout = st->timeouts[tcp ? state : TIMEOUT_UDP];
-	f.dest = di;
-	f.dest_gen = d->generation;
-	f.ifindex = ctx_ifindex(ctx);
-	l2_copy(&f.l2, p->data);
-	f.vlan = p->vlan;
-	err = insert(st, &f, &e);
-	if (err == -REASON_TABLE_FULL && !f.nat)
-		return stateless(ctx, p, s, pl->hash, now);
-	if (err || !e) {
-		count(err ? -err : REASON_INTERNAL);
+	f->key = p->key;
+	f->place = *pl;
+	f->word = state | (f->nat ? 0 : CONN_NO_OUTPUT);
+	f->now = now;
+	f->timeout = st->timeouts[tcp ? state : TIMEOUT_UDP];
+	f->dest = di;
+	f->dest_gen = d->generation;
+	f->ifindex = ctx_ifindex(ctx);
+	l2_copy(&f->l2, p->data);
+	f->vlan = p->vlan;
+	err = insert(f);
+	if (err == -REASON_TABLE_FULL && !f->nat)
+		return stateless(p, s, pl->hash, now, o);
+	if (err) {
+		count(-err);
 		return CTX_DROP;
 	}
-	e->in_pkts = 1;
 	count_conn(di, s->id);
 	count_in(di, s->id, p->len);
-	return send_to_dest(ctx, p, d);
+	return to_dest(p, d, o);
 }
 
 /* lb_entry is the whole path of most packets. */
@@ -310,7 +311,8 @@ AI int lb_entry(ctx_t *ctx)
 	struct conn_set *s;
 	struct conn *e;
 	struct pkt p;
-	int verdict;
+	struct out o;
+	int answer;
 
 	if (!st)
 		return CTX_PASS;
@@ -323,9 +325,11 @@ AI int lb_entry(ctx_t *ctx)
 			e = s ? set_find(s, &p.key, pl.tag) : NULL;
 		}
 		if (likely(e)) {
-			verdict = serve(ctx, st, &p, e, LOC_NONE, ticks(st), false);
-			if (verdict != LEAVE)
-				return verdict;
+			answer = serve(ctx, st, &p, e, LOC_NONE, ticks(st), false, &o);
+			if (likely(answer == SEND))
+				return send(ctx, &p, &o);
+			if (answer != LEAVE)
+				return answer;
 		}
 	}
 	bpf_tail_call(ctx, &JUMP_TABLE, JUMP_FULL);
@@ -339,16 +343,16 @@ AI int lb_flow(ctx_t *ctx, const struct settings_block *st, struct pkt *p)
 	__u32 now = ticks(st), loc = LOC_NONE;
 	struct place pl;
 	struct conn *e;
-	int verdict;
+	struct out o = {};
+	int answer = MISS;
 
 	flow_place(st, &p->key, &pl);
 	e = find(&p->key, &pl, &loc);
-	if (e) {
-		verdict = serve(ctx, st, p, e, loc, now, true);
-		if (verdict != MISS)
-			return verdict;
-	}
-	return balance(ctx, st, p, &pl, now);
+	if (e)
+		answer = serve(ctx, st, p, e, loc, now, true, &o);
+	if (answer == MISS)
+		answer = balance(ctx, st, p, &pl, now, &o);
+	return answer == SEND ? send(ctx, p, &o) : answer;
 }
 
 /* lb_full takes every packet that the entry program left. */

@@ -69,8 +69,9 @@ AI __u32 l4_need(__u8 proto)
 	return proto == IPPROTO_TCP ? TCP_MIN : UDP_LEN;
 }
 
-/* parse_ports fills key and flags; l4_need bytes at l4 are in bounds. */
-AI void parse_ports(struct pkt *p)
+/* parse_ports fills key and flags; l4_need(proto) bytes at l4 are in bounds.
+ * proto is handed in: read again, the verifier would not know its bounds. */
+AI void parse_ports(struct pkt *p, __u8 proto)
 {
 	const struct l4_hdr *h = p->l4;
 
@@ -78,12 +79,12 @@ AI void parse_ports(struct pkt *p)
 	p->key.dst = p->ip->daddr;
 	p->key.sport = h->sport;
 	p->key.dport = h->dport;
-	p->key.proto = p->ip->protocol;
+	p->key.proto = proto;
 	p->key.pad[0] = 0;
 	p->key.pad[1] = 0;
 	p->key.pad[2] = 0;
 	p->tcp_flags = 0;
-	if (p->ip->protocol == IPPROTO_TCP)
+	if (proto == IPPROTO_TCP)
 		p->tcp_flags = ((__u8 *)p->l4)[13];
 }
 
@@ -97,6 +98,7 @@ AI bool parse_plain(ctx_t *ctx, struct pkt *p)
 	struct ethhdr *eth = data;
 	struct iphdr *ip = (void *)(eth + 1);
 	void *l4 = ip + 1;
+	__u8 l4_proto;
 
 	if (l4 + UDP_LEN > end)
 		return false;
@@ -105,10 +107,11 @@ AI bool parse_plain(ctx_t *ctx, struct pkt *p)
 		return false;
 	if (ctx_vlan(ctx) != VLAN_NONE)
 		return false;
-	if (ip->protocol == IPPROTO_TCP) {
+	l4_proto = ip->protocol;
+	if (l4_proto == IPPROTO_TCP) {
 		if (l4 + TCP_MIN > end)
 			return false;
-	} else if (ip->protocol != IPPROTO_UDP) {
+	} else if (l4_proto != IPPROTO_UDP) {
 		return false;
 	}
 	p->data = data;
@@ -122,10 +125,10 @@ AI bool parse_plain(ctx_t *ctx, struct pkt *p)
 	p->kind = PKT_FLOW;
 	p->more_fragments = 0;
 	/* The headers are in the frame; tot_len must agree with both. */
-	if (p->len < sizeof(*ip) + l4_need(ip->protocol) ||
+	if (p->len < sizeof(*ip) + l4_need(l4_proto) ||
 	    !ctx_has(ctx, data, end, sizeof(*eth) + p->len))
 		return false;
-	parse_ports(p);
+	parse_ports(p, l4_proto);
 	return true;
 }
 
@@ -139,6 +142,7 @@ AI int parse_any(ctx_t *ctx, struct pkt *p)
 	struct ethhdr *eth;
 	struct iphdr *ip;
 	__be16 proto;
+	__u8 l4_proto;
 	__u32 l3 = sizeof(*eth), ihl, frag;
 
 	ctx_pull(ctx, 80);
@@ -202,16 +206,17 @@ AI int parse_any(ctx_t *ctx, struct pkt *p)
 	p->key.dst = ip->daddr;
 	p->key.sport = 0;
 	p->key.dport = 0;
-	p->key.proto = ip->protocol;
+	l4_proto = ip->protocol;
+	p->key.proto = l4_proto;
 	p->key.pad[0] = 0;
 	p->key.pad[1] = 0;
 	p->key.pad[2] = 0;
 	p->tcp_flags = 0;
-	if (ip->protocol == IPPROTO_ICMP) {
+	if (l4_proto == IPPROTO_ICMP) {
 		p->kind = frag & (IP_OFFMASK | IP_MF) ? PKT_OTHER : PKT_ICMP;
 		return CONTINUE;
 	}
-	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP) {
+	if (l4_proto != IPPROTO_TCP && l4_proto != IPPROTO_UDP) {
 		p->kind = PKT_OTHER;
 		return CONTINUE;
 	}
@@ -220,7 +225,7 @@ AI int parse_any(ctx_t *ctx, struct pkt *p)
 		return CONTINUE;
 	}
 	p->kind = PKT_FLOW;
-	if (p->len < ihl + l4_need(ip->protocol)) {
+	if (p->len < ihl + l4_need(l4_proto)) {
 		count(REASON_MALFORMED);
 		return CTX_PASS;
 	}
@@ -228,11 +233,11 @@ AI int parse_any(ctx_t *ctx, struct pkt *p)
 		count(REASON_TRUNCATED);
 		return CTX_PASS;
 	}
-	if (ip->protocol == IPPROTO_TCP && p->l4 + TCP_MIN > end) {
+	if (l4_proto == IPPROTO_TCP && p->l4 + TCP_MIN > end) {
 		count(REASON_TRUNCATED);
 		return CTX_PASS;
 	}
-	parse_ports(p);
+	parse_ports(p, l4_proto);
 	return CONTINUE;
 }
 

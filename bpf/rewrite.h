@@ -25,13 +25,18 @@ enum nat {
 	NAT_SRC,
 };
 
+/* Offsets that went through the stack have no bounds for the verifier (6.18:
+ * "offset is outside of the packet"); these masks change nothing. */
+#define L3_MASK 31
+#define L4_MASK 127
+
 /* reload finds the headers again after a helper moved them. */
 AI bool reload(ctx_t *ctx, struct pkt *p)
 {
 	p->data = ctx_data(ctx);
 	p->end = ctx_end(ctx);
-	p->ip = p->data + p->l3_off;
-	return (void *)(p->ip + 1) <= p->end;
+	p->ip = p->data + (p->l3_off & L3_MASK);
+	return p->data + ETH_HLEN <= p->end && (void *)(p->ip + 1) <= p->end;
 }
 
 /* set_ip rewrites the IP header: TTL - 1, and the address of a NAT. */
@@ -74,7 +79,7 @@ AI int send(ctx_t *ctx, struct pkt *p, const struct out *o)
 			count(REASON_REWRITE);
 			return CTX_DROP;
 		}
-		h = p->data + p->l4_off;
+		h = p->data + (p->l4_off & L4_MASK);
 		if ((void *)(h + 1) > p->end) {
 			count(REASON_REWRITE);
 			return CTX_DROP;

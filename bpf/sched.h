@@ -161,7 +161,7 @@ static int scan_walk(__u32 i, struct walk *w)
 }
 
 /* schedule picks a destination for a new connection; NO_DEST for none. */
-static __noinline int schedule(const struct service *s, const struct flow *k)
+__noinline int schedule(const struct service *s, const struct flow *k)
 {
 	struct walk w = { .best = SLOT_EMPTY };
 	__u32 first;

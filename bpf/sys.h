@@ -29,10 +29,12 @@ static long sweep_one(struct bpf_map *map __attribute__((unused)), const struct 
 {
 	__u32 word = READ_ONCE(e->state);
 
-	/* free needs the key after the element is gone. */
+	struct flow key;
+
 	if (!k || !word_live(word) || !conn_dead(e, word, s->now))
 		return 0;
-	if (conn_free(e, LOC_STASH, word))
+	key = *k; /* free_at needs it after the element is gone */
+	if (free_at(LOC_STASH, &key, word))
 		s->freed++;
 	return 0;
 }

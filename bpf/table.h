@@ -69,11 +69,18 @@ AI struct conn_set *set_at(__u32 index)
 AI struct conn *conn_at(__u32 loc)
 {
 	struct conn_set *s;
+	__u32 w;
 
 	if (loc == LOC_NONE || loc == LOC_STASH)
 		return NULL;
 	s = set_at((loc - 1) >> 3);
-	return s ? &s->way[(loc - 1) & (WAYS - 1)] : NULL;
+	if (!s)
+		return NULL;
+	/* Without the barrier clang adds the offset before the null check,
+	 * which the verifier (6.18) prohibits on map_value_or_null. */
+	w = (loc - 1) & (WAYS - 1);
+	barrier_var(w);
+	return &s->way[w];
 }
 
 /* set_find returns the first entry of the key, whatever its state. */
@@ -278,13 +285,9 @@ AI void free_reply(const struct conn *f, __u32 floc, __u32 peer)
 	}
 }
 
-/*
- * conn_free is the step "free" of abi.h for an entry whose word was w. False:
- * somebody else changed or freed it.
- */
-static __noinline bool conn_free(struct conn *e, __u32 loc, __u32 w)
+AI bool conn_free(struct conn *e, __u32 loc, __u32 w)
 {
-	if (!e || (w & CONN_STATE_MASK) == STATE_DEAD ||
+	if ((w & CONN_STATE_MASK) == STATE_DEAD ||
 	    CMPXCHG(&e->state, w, w | CONN_STATE_MASK) != w)
 		return false;
 	if (!(w & CONN_REPLY)) {
@@ -301,6 +304,24 @@ static __noinline bool conn_free(struct conn *e, __u32 loc, __u32 w)
 		tag_clear(loc);
 	}
 	return true;
+}
+
+/*
+ * free_at is the step "free" of abi.h for the entry at a locator (in the
+ * stash: of the key) whose word was w. 0: somebody else changed or freed it.
+ *
+ * It is a global function, as are claim, schedule and insert_reply: the
+ * verifier takes each of them once and by itself. Inlined into each other
+ * they exceed its million instructions.
+ */
+__noinline int free_at(__u32 loc, const struct flow *k, __u32 w)
+{
+	struct conn *e;
+
+	if (!k)
+		return 0;
+	e = loc == LOC_STASH ? bpf_map_lookup_elem(&stash, k) : conn_at(loc);
+	return e && conn_free(e, loc, w);
 }
 
 /* conn_dead says whether nobody may use a live entry any more. */
@@ -320,6 +341,8 @@ AI bool conn_dead(const struct conn *e, __u32 w, __u32 now)
 
 /* What claim found in its two sets. */
 struct survey {
+	__u32 set[2];
+	__u32 now;
 	__u32 free[2];	/* number of free ways */
 	__u32 way[2];	/* locator of the first free one */
 	__u32 dead;	/* locator of a dead entry */
@@ -329,38 +352,64 @@ struct survey {
 	__u32 half_age;
 };
 
-AI void survey_way(struct conn_set *s, __u32 index, __u32 i, __u32 w, __u32 now,
-		   struct survey *v)
+/* survey_way looks at one way, i of 16. This and rescan_way are bodies of
+ * bpf_loop (kernel 5.17): written as loops, the paths through 16 ways are too
+ * many for the verifier. */
+static int survey_way(__u32 i, struct survey *v)
 {
-	__u32 tag = READ_ONCE(s->tag[w]), loc = (index << 3 | w) + 1, word, state;
-	struct conn *e = &s->way[w];
+	__u32 side = i >> 3 & 1, w = i & (WAYS - 1), index, loc, tag, word, state, age;
+	struct conn_set *s;
+	struct conn *e;
 
+	/* Room enough in the first set: leave it at that. */
+	if (side && v->free[0] >= 2)
+		return 1;
+	index = side ? v->set[1] : v->set[0];
+	s = set_at(index);
+	if (!s)
+		return 1;
+	loc = (index << 3 | w) + 1;
+	tag = READ_ONCE(s->tag[w]);
 	if (tag == TAG_FREE) {
-		if (!v->free[i]++)
-			v->way[i] = loc;
-		return;
+		if (side) {
+			v->free[1]++;
+			v->way[1] = loc;
+		} else {
+			v->free[0]++;
+			v->way[0] = loc;
+		}
+		return 0;
 	}
 	if (tag == TAG_CLAIMED || v->dead)
-		return;
+		return 0;
+	e = &s->way[w];
 	word = READ_ONCE(e->state);
 	if (!word_live(word))
-		return;
-	if (conn_dead(e, word, now)) {
+		return 0;
+	if (conn_dead(e, word, v->now)) {
 		v->dead = loc;
 		v->dead_word = word;
-		return;
+		return 0;
 	}
 	state = word & CONN_STATE_MASK;
-	if (!(word & CONN_REPLY) && e->key.proto == IPPROTO_TCP &&
-	    (state == STATE_SYN_RECV || state == STATE_NONE)) {
-		__u32 age = now - e->last + 1;
-
-		if (age > v->half_age) {
-			v->half_age = age;
-			v->half = loc;
-			v->half_word = word;
-		}
+	if ((word & CONN_REPLY) || e->key.proto != IPPROTO_TCP ||
+	    (state != STATE_SYN_RECV && state != STATE_NONE))
+		return 0;
+	age = v->now - e->last + 1;
+	if (age > v->half_age) {
+		v->half_age = age;
+		v->half = loc;
+		v->half_word = word;
 	}
+	return 0;
+}
+
+/* take_free claims the way if it is free. */
+AI bool take_free(__u32 loc)
+{
+	struct conn_set *s = set_at((loc - 1) >> 3);
+
+	return s && CMPXCHG(&s->tag[(loc - 1) & (WAYS - 1)], TAG_FREE, TAG_CLAIMED) == TAG_FREE;
 }
 
 /*
@@ -368,41 +417,33 @@ AI void survey_way(struct conn_set *s, __u32 index, __u32 i, __u32 w, __u32 now,
  * that of a half-open connection. Established ones are never touched. The
  * result is the locator of a way whose tag is TAG_CLAIMED, or LOC_NONE.
  */
-static __noinline __u32 claim(const struct place *pl, __u32 now)
+__noinline __u32 claim(const struct place *pl, __u32 now)
 {
 	if (!pl)
 		return LOC_NONE;
+	/* 4 tries: another CPU may take what the survey found. */
 	for (int try = 0; try < 4; try++) {
 		struct survey v = {};
-		struct conn_set *s;
-		__u32 loc, i;
+		struct conn *e;
+		__u32 loc;
 
-		for (i = 0; i < 2; i++) {
-			s = set_at(pl->set[i]);
-			if (!s)
-				return LOC_NONE;
-			for (__u32 w = 0; w < WAYS; w++)
-				survey_way(s, pl->set[i], i, w, now, &v);
-			/* Room enough in the first set: leave it at that. */
-			if (v.free[0] >= 2)
-				break;
-		}
-		loc = v.free[0] >= v.free[1] ? v.way[0] : v.way[1];
+		v.set[0] = pl->set[0];
+		v.set[1] = pl->set[1];
+		v.now = now;
+		bpf_loop(2 * WAYS, survey_way, &v, 0);
+		loc = v.free[0] >= 2 || v.free[0] >= v.free[1] ? v.way[0] : v.way[1];
 		if (!loc) {
-			struct conn *e;
-
 			loc = v.dead ? v.dead : v.half;
 			e = conn_at(loc);
 			if (!e)
 				return LOC_NONE;
 			/* The word of the survey: a half-open entry that was
 			 * established since is not ours to take. */
-			if (!conn_free(e, loc, v.dead ? v.dead_word : v.half_word))
+			if (!free_at(loc, &e->key, v.dead ? v.dead_word : v.half_word))
 				continue;
 			count(v.dead ? REASON_EXPIRED : REASON_RECLAIMED);
 		}
-		s = set_at((loc - 1) >> 3);
-		if (s && CMPXCHG(&s->tag[(loc - 1) & (WAYS - 1)], TAG_FREE, TAG_CLAIMED) == TAG_FREE)
+		if (take_free(loc))
 			return loc;
 	}
 	return LOC_NONE;
@@ -423,49 +464,60 @@ AI void withdraw(struct conn *e, __u32 loc)
 	tag_clear(loc);
 }
 
-enum rescan_result {
-	RESCAN_WON = 0,
-	RESCAN_LOST,
+struct rescan {
+	const struct flow *key;
+	__u32 set[2];
+	__u32 tag;
+	__u32 own;
+	__u32 lost;
 };
 
 /*
- * rescan_set looks for another entry of the same key. Of two tentative ones
- * the lower locator survives; a confirmed one always does.
+ * rescan_way looks for another entry of the same key in one way, i of 16. Of
+ * two tentative ones the lower locator survives; a confirmed one always does.
  */
-AI int rescan_set(__u32 index, const struct flow *k, __u32 tag, __u32 own)
+static int rescan_way(__u32 i, struct rescan *r)
 {
+	__u32 w = i & (WAYS - 1), index = i >> 3 & 1 ? r->set[1] : r->set[0], loc, word;
 	struct conn_set *s = set_at(index);
+	struct conn *e;
 
 	if (!s)
-		return RESCAN_LOST;
-	for (__u32 w = 0; w < WAYS; w++) {
-		__u32 loc = (index << 3 | w) + 1, word;
-		struct conn *e = &s->way[w];
-
-		if (loc == own || READ_ONCE(s->tag[w]) != tag || !flow_eq(&e->key, k))
-			continue;
-		word = READ_ONCE(e->state);
-		if ((word & CONN_STATE_MASK) == STATE_DEAD)
-			continue;
-		if (!(word & CONN_TENTATIVE) || loc < own)
-			return RESCAN_LOST;
-		/* Kill it; its creator sees that and withdraws. Whoever was
-		 * faster has confirmed it or withdrawn it already. */
-		word = CMPXCHG(&e->state, word, word | CONN_STATE_MASK);
-		if (word_live(word))
-			return RESCAN_LOST;
+		return 0;
+	loc = (index << 3 | w) + 1;
+	e = &s->way[w];
+	if (loc == r->own || READ_ONCE(s->tag[w]) != r->tag || !flow_eq(&e->key, r->key))
+		return 0;
+	word = READ_ONCE(e->state);
+	if ((word & CONN_STATE_MASK) == STATE_DEAD)
+		return 0;
+	if (!(word & CONN_TENTATIVE) || loc < r->own) {
+		r->lost = 1;
+		return 1;
 	}
-	return RESCAN_WON;
+	/* Kill it; its creator sees that and withdraws. When that fails it was
+	 * confirmed, and we lose, or withdrawn already. */
+	word = CMPXCHG(&e->state, word, word | CONN_STATE_MASK);
+	if (word_live(word)) {
+		r->lost = 1;
+		return 1;
+	}
+	return 0;
 }
 
 /* confirm ends an insertion. On true the entry counts and is everybody's. */
-AI bool confirm(struct conn *e, const struct place *pl, __u32 loc, __u32 word)
+AI bool confirm(struct conn *e, const struct flow *k, const struct place *pl, __u32 loc,
+		__u32 word)
 {
-	if (rescan_set(pl->set[0], &e->key, pl->tag, loc) == RESCAN_WON &&
-	    rescan_set(pl->set[1], &e->key, pl->tag, loc) == RESCAN_WON &&
-	    CMPXCHG(&e->state, word, word & ~(__u32)CONN_TENTATIVE) == word)
-		return true;
-	return false;
+	struct rescan r = {
+		.key = k,
+		.set = { pl->set[0], pl->set[1] },
+		.tag = pl->tag,
+		.own = loc,
+	};
+
+	bpf_loop(2 * WAYS, rescan_way, &r, 0);
+	return !r.lost && CMPXCHG(&e->state, word, word & ~(__u32)CONN_TENTATIVE) == word;
 }
 
 #endif

@@ -28,7 +28,7 @@ func TestLoad(t *testing.T) {
 			var ve *ebpf.VerifierError
 			if errors.As(err, &ve) {
 				s := fmt.Sprintf("%+v", ve)
-				t.Fatal(s[max(0, len(s)-6000):])
+				t.Fatal(s[max(0, len(s)-3500):])
 			}
 			if err != nil {
 				t.Fatal(err)

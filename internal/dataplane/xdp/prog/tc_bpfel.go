@@ -106,6 +106,40 @@ type TCFragKey struct {
 	Pad   uint8
 }
 
+type TCFresh struct {
+	_     structs.HostLayout
+	Key   TCFlow
+	Place struct {
+		_    structs.HostLayout
+		Set  [2]uint32
+		Tag  uint32
+		Hash uint32
+	}
+	Word    uint32
+	Now     uint32
+	Timeout uint32
+	Dest    uint32
+	DestGen uint32
+	Ifindex uint32
+	L2      struct {
+		_ structs.HostLayout
+		W [3]uint32
+	}
+	Vlan       uint16
+	Nat        uint16
+	Loc        uint32
+	Epoch      uint32
+	ReplyLoc   uint32
+	ReplyKey   TCFlow
+	ReplyPlace struct {
+		_    structs.HostLayout
+		Set  [2]uint32
+		Tag  uint32
+		Hash uint32
+	}
+	Entry TCConn
+}
+
 type TCMetaBlock struct {
 	_      structs.HostLayout
 	Schema uint32
@@ -170,6 +204,7 @@ const (
 	TCMapReasons   = "reasons"
 	TCMapRing      = "ring"
 	TCMapRuntime   = "runtime"
+	TCMapScratch   = "scratch"
 	TCMapServices  = "services"
 	TCMapSettings  = "settings"
 	TCMapSrun      = "srun"
@@ -240,6 +275,7 @@ type TCMapSpecs struct {
 	Reasons  *ebpf.MapSpec `ebpf:"reasons"`
 	Ring     *ebpf.MapSpec `ebpf:"ring"`
 	Runtime  *ebpf.MapSpec `ebpf:"runtime"`
+	Scratch  *ebpf.MapSpec `ebpf:"scratch"`
 	Services *ebpf.MapSpec `ebpf:"services"`
 	Settings *ebpf.MapSpec `ebpf:"settings"`
 	Srun     *ebpf.MapSpec `ebpf:"srun"`
@@ -284,6 +320,7 @@ type TCMaps struct {
 	Reasons  *ebpf.Map `ebpf:"reasons"`
 	Ring     *ebpf.Map `ebpf:"ring"`
 	Runtime  *ebpf.Map `ebpf:"runtime"`
+	Scratch  *ebpf.Map `ebpf:"scratch"`
 	Services *ebpf.Map `ebpf:"services"`
 	Settings *ebpf.Map `ebpf:"settings"`
 	Srun     *ebpf.Map `ebpf:"srun"`
@@ -304,6 +341,7 @@ func (m *TCMaps) Close() error {
 		m.Reasons,
 		m.Ring,
 		m.Runtime,
+		m.Scratch,
 		m.Services,
 		m.Settings,
 		m.Srun,

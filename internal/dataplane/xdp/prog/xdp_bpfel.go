@@ -155,6 +155,40 @@ type XDPFragKey struct {
 	Pad   uint8
 }
 
+type XDPFresh struct {
+	_     structs.HostLayout
+	Key   XDPFlow
+	Place struct {
+		_    structs.HostLayout
+		Set  [2]uint32
+		Tag  uint32
+		Hash uint32
+	}
+	Word    uint32
+	Now     uint32
+	Timeout uint32
+	Dest    uint32
+	DestGen uint32
+	Ifindex uint32
+	L2      struct {
+		_ structs.HostLayout
+		W [3]uint32
+	}
+	Vlan       uint16
+	Nat        uint16
+	Loc        uint32
+	Epoch      uint32
+	ReplyLoc   uint32
+	ReplyKey   XDPFlow
+	ReplyPlace struct {
+		_    structs.HostLayout
+		Set  [2]uint32
+		Tag  uint32
+		Hash uint32
+	}
+	Entry XDPConn
+}
+
 type XDPJump uint32
 
 const (
@@ -307,6 +341,7 @@ const (
 	XDPMapReasons    = "reasons"
 	XDPMapRing       = "ring"
 	XDPMapRuntime    = "runtime"
+	XDPMapScratch    = "scratch"
 	XDPMapServices   = "services"
 	XDPMapSettings   = "settings"
 	XDPMapSrun       = "srun"
@@ -381,6 +416,7 @@ type XDPMapSpecs struct {
 	Reasons  *ebpf.MapSpec `ebpf:"reasons"`
 	Ring     *ebpf.MapSpec `ebpf:"ring"`
 	Runtime  *ebpf.MapSpec `ebpf:"runtime"`
+	Scratch  *ebpf.MapSpec `ebpf:"scratch"`
 	Services *ebpf.MapSpec `ebpf:"services"`
 	Settings *ebpf.MapSpec `ebpf:"settings"`
 	Srun     *ebpf.MapSpec `ebpf:"srun"`
@@ -425,6 +461,7 @@ type XDPMaps struct {
 	Reasons  *ebpf.Map `ebpf:"reasons"`
 	Ring     *ebpf.Map `ebpf:"ring"`
 	Runtime  *ebpf.Map `ebpf:"runtime"`
+	Scratch  *ebpf.Map `ebpf:"scratch"`
 	Services *ebpf.Map `ebpf:"services"`
 	Settings *ebpf.Map `ebpf:"settings"`
 	Srun     *ebpf.Map `ebpf:"srun"`
@@ -445,6 +482,7 @@ func (m *XDPMaps) Close() error {
 		m.Reasons,
 		m.Ring,
 		m.Runtime,
+		m.Scratch,
 		m.Services,
 		m.Settings,
 		m.Srun,
