@@ -44,19 +44,19 @@ func (b *builder) finishEndpoints(vs *virtualServer, seen map[lvs.ServiceKey]Whe
 		}
 		vs.Endpoints = slices.Clone(g.endpoints)
 	}
+	if vs.leftOut {
+		return
+	}
 	vs.Endpoints = slices.DeleteFunc(vs.Endpoints, func(e Endpoint) bool {
-		switch first, dup := seen[lvs.ServiceKey{Protocol: vs.Protocol, Addr: e.Addr, Port: e.Port}]; {
-		case vs.leftOut:
-			return false
-		case e.Addr.Is6():
-			b.leaveOut(vs, vs.at, "IPv6")
-		case e.Port == 0:
-			b.leaveOut(vs, vs.at, "a virtual_server without port (all ports)")
-		case dup:
-			b.warn("duplicate-virtual-server", vs.at, fmt.Sprintf("virtual server %s %s %d exists already, at %s; this one is left out (keepalived lets the two fight)", vs.Protocol, e.Addr, e.Port, first), "merge the two blocks")
+		if e.Port == 0 {
+			b.warnAt("not-supported", e.Where, fmt.Sprintf("not supported yet: %s without port (all ports); the entry is left out", e.Addr), "")
 			return true
 		}
-		return false
+		first, dup := seen[lvs.ServiceKey{Protocol: vs.Protocol, Addr: e.Addr, Port: e.Port}]
+		if dup {
+			b.warn("duplicate-virtual-server", vs.at, fmt.Sprintf("virtual server %s %s %d exists already, at %s; this one is left out (keepalived lets the two fight)", vs.Protocol, e.Addr, e.Port, first), "merge the two blocks")
+		}
+		return dup
 	})
 	if len(vs.Endpoints) == 0 && !vs.leftOut {
 		if vs.Group != "" && len(b.groups[vs.Group].endpoints) == 0 {

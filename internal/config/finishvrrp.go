@@ -142,7 +142,7 @@ func (b *builder) finishRequired(in *instance) {
 	}
 	need(in.Interface == "", "missing-interface", "interface", "interface eth0")
 	need(in.VRID == 0, "missing-vrid", "virtual_router_id", "virtual_router_id 51, a number that is free on the segment")
-	if len(in.Addresses) == 0 && len(in.Excluded) == 0 {
+	if len(in.Addresses) == 0 && len(in.Excluded) == 0 && !in.leftOut {
 		b.warn("no-addresses", in.at, fmt.Sprintf("vrrp_instance %s has no virtual_ipaddress: it elects a MASTER that serves no address", in.Name), "virtual_ipaddress { ... }")
 	}
 	for i := range in.Addresses {

@@ -78,12 +78,16 @@ func (l *line) integer(dst *int, lo, hi int, lenient bool) bool {
 		return false
 	}
 	v, junk, ok := leadingInt(strings.TrimLeft(w.Text, " \t"))
+	kept := strconv.Itoa(*dst)
+	if *dst < lo {
+		kept = "nothing"
+	}
 	switch {
 	case !ok || junk != "" && !lenient:
-		l.badValue(w, fmt.Sprintf("%s: %q is no number", l.kw, w.Text), fmt.Sprintf("a number from %d to %d", lo, hi), strconv.Itoa(*dst))
+		l.badValue(w, fmt.Sprintf("%s: %q is no number", l.kw, w.Text), fmt.Sprintf("a number from %d to %d", lo, hi), kept)
 		return false
 	case v < int64(lo) || v > int64(hi):
-		l.badValue(w, fmt.Sprintf("%s must be between %d and %d, not %s", l.kw, lo, hi, w.Text), "", strconv.Itoa(*dst))
+		l.badValue(w, fmt.Sprintf("%s must be between %d and %d, not %s", l.kw, lo, hi, w.Text), "", kept)
 		return false
 	case junk != "":
 		l.b.report(finding.Warning, "invalid-number", w.Pos, fmt.Sprintf("%s: %q is no number; %d is used", l.kw, w.Text, v), fmt.Sprintf("%s %d", l.kw, v))
@@ -92,9 +96,13 @@ func (l *line) integer(dst *int, lo, hi int, lenient bool) bool {
 	return true
 }
 
-// badValue reports a word that is not used.
+// badValue reports a word that is not used, and what is used instead.
 func (l *line) badValue(w syntax.Word, what, fix, kept string) {
-	if kept != "" {
+	switch kept {
+	case "":
+	case "nothing":
+		what += "; the line is ignored"
+	default:
 		what += "; " + kept + " is used"
 	}
 	l.b.report(finding.Warning, "invalid-value", w.Pos, what, fix)

@@ -33,8 +33,10 @@ func (b *builder) realServer(l *line, vs *virtualServer) {
 			return
 		}
 	}
-	if !a.Is4() {
+	if !a.Is4() && !vs.leftOut {
 		l.warn("not-supported", fmt.Sprintf("not supported yet: IPv6: real_server %s is left out", a), "")
+	}
+	if !a.Is4() {
 		return
 	}
 	vs.servers = append(vs.servers, rs)

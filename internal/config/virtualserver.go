@@ -151,6 +151,12 @@ func (b *builder) virtualName(l *line, vs *virtualServer) bool {
 			vs.Name += fmt.Sprintf(" %d", port)
 		}
 		vs.Endpoints = []Endpoint{{Where: l.st.Words[1].Pos.Place(), Addr: a, Port: port}}
+		switch {
+		case a.Is6():
+			b.leaveOut(vs, vs.at, "IPv6")
+		case port == 0:
+			b.leaveOut(vs, vs.at, "a virtual_server without port (all ports)")
+		}
 	}
 	return true
 }

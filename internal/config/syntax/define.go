@@ -73,13 +73,14 @@ func nextReference(s string, off int) (ref reference, ill, ok bool) {
 }
 
 // expand replaces the uses of definitions in t. A use of a definition of
-// several lines ends the line: rest are the lines to replay after it.
+// several lines ends the line: rest are the lines to replay after it, in which
+// nothing is replaced yet.
 func (p *parser) expand(t text) (out text, rest []text) {
 	budget := p.lim.LineLength // of replacements, so that $A=$A ends
 	for off := 0; ; {
 		ref, ill, ok := nextReference(t.s, off)
 		if !ok {
-			return t, nil
+			return t, rest
 		}
 		if ill {
 			p.illReference(t, ref)
@@ -87,7 +88,15 @@ func (p *parser) expand(t text) (out text, rest []text) {
 			continue
 		}
 		if d := p.defs[ref.name]; d != nil && d.multi() {
-			return p.replay(t, ref, d)
+			if budget -= 1024; budget < 0 {
+				p.loop(t, ref)
+				return text{}, nil
+			}
+			var more []text
+			t, more = p.replay(t, ref, d)
+			rest = append(more, rest...)
+			off = ref.from
+			continue
 		}
 		v, ok := p.value(t, ref)
 		if !ok {
@@ -96,14 +105,18 @@ func (p *parser) expand(t text) (out text, rest []text) {
 			continue
 		}
 		if budget -= len(v) + 16; budget < 0 || len(t.s)+len(v) > p.lim.LineLength {
-			p.report(finding.Error, "definition-loop", t.pos(ref.from),
-				fmt.Sprintf("$%s is defined by itself, or gives a line longer than %d bytes; the line is left out", ref.name, p.lim.LineLength),
-				"define $"+ref.name+" without using itself")
+			p.loop(t, ref)
 			return text{}, nil
 		}
 		t = t.splice(ref.from, ref.to, v)
 		off = ref.from
 	}
+}
+
+func (p *parser) loop(t text, ref reference) {
+	p.report(finding.Error, "definition-loop", t.pos(ref.from),
+		fmt.Sprintf("$%s is defined by itself, or gives a line longer than %d bytes; the line is left out", ref.name, p.lim.LineLength),
+		"define $"+ref.name+" without using itself")
 }
 
 // replay returns the line up to the use of a definition of several lines,
@@ -123,7 +136,7 @@ func (p *parser) replay(t text, ref reference, d *definition) (text, []text) {
 	for i, l := range d.lines {
 		lines[i] = l.via(o)
 	}
-	return t.slice(0, ref.from).join(lines[0]), lines[1:]
+	return t.slice(0, ref.from).join(lines[0]), lines[1:len(lines):len(lines)]
 }
 
 // value returns what a name stands for. The user's definitions come first:

@@ -222,7 +222,11 @@ func (p *parser) line(t text, depth int) bool {
 		end, _ := comment(t.s)
 		t = t.slice(0, end).trim()
 	}
-	if t.s != "" {
+	if t.s != "" && t.s != before.s {
+		if t, ok := p.condition(t); ok {
+			p.expanded(t, depth)
+		}
+	} else if t.s != "" {
 		p.expanded(t, depth)
 	}
 	p.replayLines(rest, depth)
