@@ -1,0 +1,226 @@
+package vrrpio_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kaname-lb/kaname/internal/vrrp"
+	"github.com/kaname-lb/kaname/internal/vrrp/announce"
+	"github.com/kaname-lb/kaname/internal/vrrp/vrrpio"
+)
+
+// host is a network namespace without a name, held by the thread of a
+// goroutine, in which functions are run. It ends with the test.
+type host struct {
+	t     *testing.T
+	path  string // of the namespace, as ip(8) takes it
+	calls chan func()
+	held  chan struct{} // by goroutines with threads of their own
+	wg    sync.WaitGroup
+}
+
+func newHost(t *testing.T) *host {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to make a network namespace")
+	}
+	h := &host{t: t, calls: make(chan func())}
+	ready := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends, and the namespace with it
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		h.path = fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
+		ready <- err
+		for f := range h.calls {
+			f()
+		}
+	}()
+	if err := <-ready; err != nil {
+		t.Fatalf("network namespace: %v", err)
+	}
+	t.Cleanup(func() {
+		h.wg.Wait()
+		close(h.calls)
+	})
+	h.ip("link set lo up")
+	return h
+}
+
+// do runs f on a thread in the namespace.
+func (h *host) do(f func()) {
+	done := make(chan struct{})
+	h.calls <- func() {
+		defer close(done)
+		f()
+	}
+	<-done
+}
+
+// spawn runs f on another thread in the namespace; the test waits for its end.
+func (h *host) spawn(f func()) {
+	ns, err := os.Open(h.path)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	entered := make(chan error)
+	h.wg.Go(func() {
+		runtime.LockOSThread()
+		err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
+		_ = ns.Close()
+		entered <- err
+		if err == nil {
+			f()
+		}
+	})
+	if err := <-entered; err != nil {
+		h.t.Fatalf("enter the network namespace: %v", err)
+	}
+}
+
+// run runs a command in the namespace and returns its output.
+func (h *host) run(name string, args ...string) (string, error) {
+	var out []byte
+	var err error
+	h.do(func() { out, err = exec.Command(name, args...).CombinedOutput() })
+	return string(out), err
+}
+
+// ip runs ip(8) commands, separated by semicolons.
+func (h *host) ip(commands string) {
+	h.t.Helper()
+	for c := range strings.SplitSeq(commands, ";") {
+		if out, err := h.run("ip", strings.Fields(c)...); err != nil {
+			h.t.Fatalf("ip %s: %v: %s", c, err, out)
+		}
+	}
+}
+
+// has reports whether an address is on v0.
+func (h *host) has(addr string) bool {
+	h.t.Helper()
+	out, err := h.run("ip", "-4", "-o", "addr", "show", "dev", "v0")
+	if err != nil {
+		h.t.Fatalf("ip addr: %v: %s", err, out)
+	}
+	return strings.Contains(out, " "+addr+"/")
+}
+
+// connect makes a segment of two hosts: v0 with 10.0.0.1 and 10.0.0.2.
+func connect(a, b *host) {
+	a.ip("link add v0 type veth peer name v0 netns " + b.path + "; addr add 10.0.0.1/24 dev v0; link set v0 up")
+	b.ip("addr add 10.0.0.2/24 dev v0; link set v0 up")
+	for _, h := range []*host{a, b} { // no lone adverts before there is a link
+		eventually(h.t, "link up", func() bool {
+			out, _ := h.run("ip", "-o", "link", "show", "dev", "v0")
+			return strings.Contains(out, "LOWER_UP")
+		})
+	}
+}
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(15 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if holds() {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s: did not happen in 15 s", what)
+		}
+	}
+}
+
+// director is a Driver on a host, and what a director does around it: it puts
+// the address on the interface and takes it off.
+type director struct {
+	*vrrpio.Driver
+	h    *host
+	done chan struct{}
+
+	mu   sync.Mutex
+	told []string // transitions
+}
+
+const vip = "10.0.0.100"
+
+// direct starts a director with the real Machine, sockets and ARP.
+func direct(h *host, source string, spec vrrp.Spec) *director {
+	h.t.Helper()
+	d := &director{h: h, done: make(chan struct{})}
+	var sockets *vrrpio.Sockets
+	var arp *announce.Announcer
+	h.do(func() {
+		var err error
+		if sockets, err = vrrpio.Listen(); err != nil {
+			h.t.Error(err)
+		}
+		if arp, err = announce.New(); err != nil {
+			h.t.Error(err)
+		}
+	})
+	d.Driver = vrrpio.New(vrrpio.Spec{
+		Machine: vrrp.New(spec), Election: spec, Transport: sockets, Announcer: arp, Realtime: true,
+	})
+	d.Send(vrrp.LinkChanged{Interface: "v0", Up: true})
+	d.Send(vrrp.SourceChanged{Interface: "v0", Addr: netip.MustParseAddr(source)})
+	d.Send(vrrp.Start{})
+	h.spawn(func() {
+		if err := d.Run(context.Background()); err != nil {
+			h.t.Error(err)
+		}
+		if err := sockets.Close(); err != nil {
+			h.t.Error(err)
+		}
+		if err := arp.Close(); err != nil {
+			h.t.Error(err)
+		}
+	})
+	h.wg.Go(d.follow)
+	h.t.Cleanup(func() { d.stop() })
+	return d
+}
+
+// follow reads the events and acts on them.
+func (d *director) follow() {
+	defer close(d.done)
+	for e := range d.Events() {
+		tr, ok := e.Action.(vrrp.Transition)
+		if !ok {
+			continue
+		}
+		d.mu.Lock()
+		d.told = append(d.told, tr.To.String())
+		d.mu.Unlock()
+		switch {
+		case tr.To == vrrp.Active:
+			d.h.ip("addr add " + vip + "/32 dev v0")
+			d.Send(vrrp.AddressesReady{Instance: tr.Instance})
+		case tr.From == vrrp.Active:
+			d.h.ip("addr del " + vip + "/32 dev v0")
+		}
+	}
+}
+
+// stop stops the director and waits until the address is off.
+func (d *director) stop() {
+	d.Send(vrrp.Stop{})
+	<-d.done
+}
+
+func (d *director) state() vrrp.State { return d.Status().Machine.Instances[0].State }
+
+// becomes waits for a state.
+func (d *director) becomes(s vrrp.State) {
+	d.h.t.Helper()
+	eventually(d.h.t, d.h.path+" becomes "+s.String(), func() bool { return d.state() == s })
+}
