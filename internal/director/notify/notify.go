@@ -22,7 +22,7 @@ type Notifier struct {
 	log   *slog.Logger
 	spec  Spec // checked
 	start func(context.Context, process.Command) <-chan process.Result
-	ctx   context.Context //nolint:containedctx // ends with Close
+	ctx   context.Context // of all scripts; ends with Close
 	kill  context.CancelCauseFunc
 	wg    sync.WaitGroup
 

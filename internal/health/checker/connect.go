@@ -21,7 +21,7 @@ func (c Connect) timeout() time.Duration {
 }
 
 // dial connects as c says. The caller closes the connection.
-func (c Connect) dial(ctx context.Context) (*net.TCPConn, error) {
+func (c Connect) dial(ctx context.Context) (net.Conn, error) {
 	if !c.To.IsValid() || c.To.Port() == 0 {
 		return nil, fmt.Errorf("no address and port to connect to")
 	}
@@ -35,15 +35,7 @@ func (c Connect) dial(ctx context.Context) (*net.TCPConn, error) {
 	// Not Dialer.DialTCP: it binds even without a local address, to a port that
 	// is then our only one towards all servers. Left to connect, the kernel
 	// gives one port to many servers, and ten thousand checkers fit.
-	conn, err := d.DialContext(ctx, "tcp", c.To.String())
-	if err != nil {
-		return nil, err
-	}
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
-		return nil, fmt.Errorf("dial tcp gave a %T", conn)
-	}
-	return tcp, nil
+	return d.DialContext(ctx, "tcp", c.To.String())
 }
 
 // from is the local address to bind to, invalid when the kernel chooses all of it.

@@ -68,8 +68,7 @@ func drive(ctx context.Context, spec health.Spec, targets map[health.CheckerID]c
 // TestServerComesAndGoes closes and opens the port of a real server.
 func TestServerComesAndGoes(t *testing.T) {
 	t.Parallel()
-	addr := closedPort(t)
-	fd := boundTo(t, addr.Port()) // to a given port: it stays bound when it stops listening
+	fd, addr := lasting(t)
 	defer unix.Close(fd)
 	target := checker.Target{Kind: checker.TCP, Connect: checker.Connect{To: addr, Timeout: time.Second}}
 	id := health.CheckerID{Service: "s", Server: addr, Key: target.Key()}
@@ -116,6 +115,21 @@ func TestServerComesAndGoes(t *testing.T) {
 		t.Errorf("a change at the stop: %s", got)
 	default:
 	}
+}
+
+// lasting returns a socket that stays bound when it stops listening, which
+// only one does that was bound to a port by number.
+func lasting(t *testing.T) (int, netip.AddrPort) {
+	t.Helper()
+	for range 100 {
+		other, port := bound(t)
+		unix.Close(other)
+		if fd, err := boundTo(port); err == nil {
+			return fd, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
+		}
+	}
+	t.Fatal("somebody else takes every port")
+	return -1, netip.AddrPort{}
 }
 
 // TestShortage runs itself with too few descriptors: no verdict on the server.

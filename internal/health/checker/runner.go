@@ -37,7 +37,7 @@ type lane struct {
 type job struct {
 	probe  health.Probe
 	target Target
-	ctx    context.Context //nolint:containedctx // lives as long as the probe
+	ctx    context.Context // of this one probe
 	cancel context.CancelFunc
 }
 

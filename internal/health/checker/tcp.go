@@ -1,6 +1,9 @@
 package checker
 
-import "context"
+import (
+	"context"
+	"net"
+)
 
 // ProbeTCP is TCP_CHECK: good when the connect succeeds. Nothing is sent and
 // the connection is closed at once.
@@ -12,8 +15,8 @@ func ProbeTCP(ctx context.Context, t Target) Outcome {
 	if err != nil {
 		return Outcome{Undecided: shortage(err), Reason: reason(ctx, err, t.Connect.timeout())}
 	}
-	if t.Connect.FromPort != 0 {
-		_ = conn.SetLinger(0) // at worst the port rests
+	if tcp, ok := conn.(*net.TCPConn); ok && t.Connect.FromPort != 0 {
+		_ = tcp.SetLinger(0) // at worst the port rests
 	}
 	_ = conn.Close()
 	return Outcome{OK: true, Reason: "connected"}

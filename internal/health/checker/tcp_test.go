@@ -161,7 +161,10 @@ func fullListener(t *testing.T) netip.AddrPort {
 
 func bound(t *testing.T) (fd int, port uint16) {
 	t.Helper()
-	fd = boundTo(t, 0)
+	fd, err := boundTo(0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
 		t.Fatal(err)
@@ -169,21 +172,17 @@ func bound(t *testing.T) (fd int, port uint16) {
 	return fd, uint16(sa.(*unix.SockaddrInet4).Port)
 }
 
-// boundTo binds to a port of the loopback address, which others may as well
-// while nobody listens there.
-func boundTo(t *testing.T, port uint16) int {
-	t.Helper()
+// boundTo returns a socket that has a port of the loopback address to itself.
+func boundTo(port uint16) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-		t.Fatal(err)
+		return -1, err
 	}
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(port), Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
+		unix.Close(fd)
+		return -1, err
 	}
-	return fd
+	return fd, nil
 }
 
 // loIfRoot is the loopback device where binding to one is allowed.
