@@ -88,6 +88,11 @@ func serve(t *testing.T, d *director) (*api.Client, string) {
 		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the socket is left behind: %v", err)
 		}
+		// The owner still releases what it holds: nobody else may start yet.
+		var inUse *api.InUseError
+		if l, err := api.Listen(path); !errors.As(err, &inUse) {
+			t.Errorf("the lock went with the server: %v, %v", l, err)
+		}
 		ln.Close()
 		if left, _ := filepath.Glob(path + "*"); len(left) > 0 {
 			t.Errorf("left behind: %v", left)
@@ -306,6 +311,22 @@ func TestUnknown(t *testing.T) {
 		if w.Code != c.code || !strings.Contains(body.Error, c.says) {
 			t.Errorf("%s %s: %d %q, want %d and %q", c.method, c.path, w.Code, body.Error, c.code, c.says)
 		}
+	}
+}
+
+// TestHangs: a director that is stopped keeps its socket and says nothing.
+func TestHangs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	ln, err := api.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = api.NewClient(path).Status(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("err = %v", err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"syscall"
+	"time"
 
 	"github.com/kaname-lb/kaname/internal/lvs"
 	"github.com/kaname-lb/kaname/internal/snapshot"
@@ -57,13 +58,20 @@ type Client struct {
 	http   *http.Client
 }
 
+// answerTimeout is how long a director may take to begin its answer; the
+// longest is a reload of a large configuration, which takes seconds.
+const answerTimeout = 30 * time.Second
+
 // NewClient returns a client for the socket at path. It connects when asked.
 func NewClient(path string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", path)
 	}
-	return &Client{socket: path, http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+	return &Client{socket: path, http: &http.Client{Transport: &http.Transport{
+		DialContext:           dial,
+		ResponseHeaderTimeout: answerTimeout,
+	}}}
 }
 
 // Status returns the director's current snapshot.
@@ -185,6 +193,10 @@ func (c *Client) explain(err error) error {
 		return &NotRunningError{Socket: c.socket, Stale: true}
 	case errors.Is(err, fs.ErrPermission):
 		return &PermissionError{Socket: c.socket}
+	}
+	var late net.Error
+	if errors.As(err, &late) && late.Timeout() {
+		return fmt.Errorf("the director on %s does not answer: it hangs or is stopped; its log says more: %w", c.socket, err)
 	}
 	return fmt.Errorf("control socket %s: %w", c.socket, err)
 }

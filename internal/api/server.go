@@ -37,8 +37,12 @@ func NewServer(src Source, log *slog.Logger) *Server {
 }
 
 // Serve answers on ln until ctx ends, then lets running requests finish for a
-// moment, closes ln and returns nil.
+// moment, closes ln and returns nil. Of a Listener it closes the socket alone:
+// the lock stays with its owner, who may still have much to release.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	if l, ok := ln.(*Listener); ok {
+		ln = l.UnixListener
+	}
 	hs := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: 10 * time.Second,
