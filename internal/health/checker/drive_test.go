@@ -70,7 +70,7 @@ func TestServerComesAndGoes(t *testing.T) {
 	t.Parallel()
 	fd, addr := lasting(t)
 	defer unix.Close(fd)
-	target := checker.Target{Kind: checker.TCP, Connect: checker.Connect{To: addr, Timeout: time.Second}}
+	target := checker.Target{Kind: checker.TCP, Connect: checker.Connect{To: addr, Timeout: 10 * time.Second}}
 	id := health.CheckerID{Service: "s", Server: addr, Key: target.Key()}
 	spec := health.Spec{Services: []health.ServiceSpec{{Name: "s", Quorum: 1, Servers: []health.ServerSpec{{
 		Addr: addr, Weight: 1, Checkers: []health.CheckerSpec{{

@@ -12,8 +12,10 @@ import (
 
 // Bounds of one answer. Each read may take the connect time-out, as with
 // keepalived, but the answer as a whole, from the begin of connecting, no more
-// than answerFactor times that (20 s with the default): keepalived waits for
-// ever on a server that drips one byte at a time.
+// than answerFactor times that (20 s with the default).
+//
+// Compat: keepalived has no bound for the whole and waits for ever on a server
+// that drips one byte at a time; it has none for the size either.
 const (
 	answerFactor = 4
 	maxHead      = 64 << 10

@@ -8,7 +8,7 @@ import (
 // ProbeTCP is TCP_CHECK: good when the connect succeeds. Nothing is sent and
 // the connection is closed at once.
 //
-// With bind_port it is reset instead: as the closing side we would keep the
+// Compat: with bind_port it is reset instead: as the closing side we would keep the
 // port in TIME_WAIT for a minute, and the next check could not use it.
 func ProbeTCP(ctx context.Context, t Target) Outcome {
 	conn, err := t.Connect.dial(ctx)
