@@ -259,7 +259,7 @@ func (d *director) remember() {
 	h := d.health.Remember()
 	err := d.memory.write(remembered{
 		Sources:   d.loaded.sources,
-		VRRP:      d.vrrpStatus().Resumes,
+		VRRP:      resumesOf(d.vrrpStatus().Machine),
 		Health:    &h,
 		Addresses: d.state.Addresses,
 		Notified:  d.told,
@@ -267,4 +267,13 @@ func (d *director) remember() {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		d.conditions.forgetful(err)
 	}
+}
+
+// resumesOf takes from the election's picture what a successor goes on with.
+func resumesOf(st vrrp.Status) []vrrp.Resume {
+	out := make([]vrrp.Resume, 0, len(st.Instances))
+	for _, in := range st.Instances {
+		out = append(out, vrrp.Resume{Instance: in.Name, State: in.State, Sequence: in.Sequence, IPID: in.IPID})
+	}
+	return out
 }

@@ -76,7 +76,7 @@ func status(err error) int {
 		return ExitPermission
 	case errors.Is(err, xdp.ErrInUse):
 		return ExitRunning
-	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, xdp.ErrSchema):
+	case errors.Is(err, errors.ErrUnsupported):
 		return ExitKernel
 	}
 	return ExitFailure

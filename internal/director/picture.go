@@ -31,10 +31,10 @@ func (d *director) publish() {
 		Services:   d.services(),
 		Dataplane:  snapshot.Dataplane{Backend: "none"},
 	}
-	for _, g := range st.Election.Groups {
+	for _, g := range st.Machine.Groups {
 		s.Groups = append(s.Groups, snapshot.Group{Name: g.Name, State: g.State.String(), Since: g.Since, Members: g.Members})
 	}
-	for _, sc := range st.Election.Scripts {
+	for _, sc := range st.Machine.Scripts {
 		s.Scripts = append(s.Scripts, snapshot.Script{Name: sc.Name, Up: sc.Up, Known: sc.Known, Since: sc.Since, Detail: sc.Detail})
 	}
 	s.Conditions = d.conditions.conclude(now, d.views(st))
@@ -49,7 +49,7 @@ func (d *director) publish() {
 // driver counted.
 func (d *director) instances(st *vrrpio.Status) []snapshot.Instance {
 	var out []snapshot.Instance
-	for _, m := range st.Election.Instances {
+	for _, m := range st.Machine.Instances {
 		c := st.Instances[m.Name]
 		in := snapshot.Instance{
 			Name:              m.Name,
@@ -93,14 +93,14 @@ func (d *director) instance(name string) *config.Instance {
 // views are what the conditions are concluded from.
 func (d *director) views(st *vrrpio.Status) []view {
 	var out []view
-	for _, m := range st.Election.Instances {
+	for _, m := range st.Machine.Instances {
 		v := view{
 			name: m.Name, iface: m.Interface, vrid: m.VRID,
 			active: m.State == vrrp.Active, interval: m.AdvertInterval,
 			lastAdvert: m.LastAdvert, source: m.Source,
 			delivered: st.Interfaces[m.Interface].LastDelivered,
 		}
-		for _, g := range st.Election.Groups {
+		for _, g := range st.Machine.Groups {
 			if slices.Contains(g.Members, m.Name) {
 				v.group, v.groupState = g.Name, g.State.String()
 			}

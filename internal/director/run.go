@@ -126,7 +126,6 @@ func (d *director) stop() int {
 	d.notifier.Close(stopScripts)
 	d.cancel()
 	d.tap.Close()
-	d.server.Close()
 	d.workers.Wait()
 	d.sockets.Close()
 	d.announcer.Close()

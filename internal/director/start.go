@@ -109,8 +109,8 @@ func (d *director) firstConfig(past *remembered) (loaded, error) {
 
 // print shows findings as `kaname check` does.
 func (d *director) print(fs []finding.Finding) {
-	if len(fs) > 0 {
-		fmt.Fprint(d.o.Stderr, finding.Render(fs))
+	for _, f := range fs {
+		fmt.Fprint(d.o.Stderr, finding.Render(f))
 	}
 }
 
