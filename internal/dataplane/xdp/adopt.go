@@ -8,6 +8,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/kaname-lb/kaname/internal/dataplane/xdp/prog"
 	"github.com/kaname-lb/kaname/internal/lvs"
 )
 
@@ -19,9 +20,9 @@ func (t *table) adopt() error {
 	if err := t.adoptDests(); err != nil {
 		return err
 	}
-	var key serviceKey
-	var rec serviceRec
-	var bad []serviceKey
+	var key prog.ServiceKey
+	var rec prog.Service
+	var bad []prog.ServiceKey
 	for it := t.maps["services"].Iterate(); it.Next(&key, &rec); {
 		if err := t.adoptService(key, rec); err != nil {
 			bad = append(bad, key)
@@ -39,7 +40,7 @@ func (t *table) adopt() error {
 // adoptDests reads the slots that are in use: those with an address.
 func (t *table) adoptDests() error {
 	n := len(t.dests)
-	keys, recs := make([]uint32, n), make([]destRec, n)
+	keys, recs := make([]uint32, n), make([]prog.Dest, n)
 	var cursor ebpf.MapBatchCursor
 	got, err := t.maps["dests"].BatchLookup(&cursor, keys, recs, nil)
 	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
@@ -52,14 +53,14 @@ func (t *table) adoptDests() error {
 		}
 		d := &dest{slot: slot, rec: r}
 		d.want = lvs.Destination{
-			Addr: netip.AddrFrom16(r.Addr.B).Unmap(), Port: be16(r.Port), Method: lvs.NAT,
+			Addr: netip.AddrFrom16(r.Addr.B).Unmap(), Port: prog.Port(r.Port), Method: lvs.NAT,
 			Weight: int(t.mem.counts[slot].Weight), UpperThreshold: r.Upper, LowerThreshold: r.Lower,
 		}
-		if r.Method == methodDR {
+		if r.Method == prog.MethodDR {
 			d.want.Method = lvs.DR
 		}
 		d.hop = hop{
-			resolved: r.Flags&destResolved != 0, local: r.Flags&destLocal != 0,
+			resolved: r.Flags&prog.DestResolved != 0, local: r.Flags&prog.DestLocal != 0,
 			ifindex: int(r.Ifindex), vlan: r.Vlan, dmac: r.Dmac, smac: r.Smac,
 		}
 		t.dests[slot] = d
@@ -67,7 +68,7 @@ func (t *table) adoptDests() error {
 	return nil
 }
 
-func (t *table) adoptService(key serviceKey, rec serviceRec) error {
+func (t *table) adoptService(key prog.ServiceKey, rec prog.Service) error {
 	k := lvsKeyOf(key)
 	if int(rec.Id) >= len(t.ids) || t.ids[rec.Id] != nil {
 		return fmt.Errorf("virtual service %s: id %d is no id or taken", k, rec.Id)
@@ -119,7 +120,7 @@ func (t *table) adoptOrphans() error {
 			t.ids[id] = s
 		}
 		d.svc = s
-		if d.rec.Flags&destAvailable == 0 || !s.live {
+		if d.rec.Flags&prog.DestAvailable == 0 || !s.live {
 			errs = append(errs, t.removeDest(d))
 			continue
 		}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/kaname-lb/kaname/internal/dataplane/xdp/prog"
 )
 
 // clock reads the time of the packet path: jiffies, in ticks of about 10 ms
@@ -42,7 +44,7 @@ func newClock(prog *ebpf.Program) (*clock, error) {
 }
 
 // edge waits for the next jiffy to begin, at most some 10 ms.
-func (c *clock) edge() (clockRec, error) {
+func (c *clock) edge() (prog.Clock, error) {
 	first, err := c.read()
 	if err != nil {
 		return first, err
@@ -83,8 +85,8 @@ func tickShift(hz uint64) uint32 {
 	return shift
 }
 
-func (c *clock) read() (clockRec, error) {
-	var r clockRec
+func (c *clock) read() (prog.Clock, error) {
+	var r prog.Clock
 	if _, err := c.prog.Run(&ebpf.RunOptions{Context: &r, ContextOut: &r}); err != nil {
 		return r, fmt.Errorf("read the packet path's clock: %w", err)
 	}

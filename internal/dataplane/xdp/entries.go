@@ -5,18 +5,16 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/kaname-lb/kaname/internal/dataplane/xdp/prog"
 	"github.com/kaname-lb/kaname/internal/lvs"
 )
 
 // This file is user space's half of the connection table's protocol (abi.h,
 // THE CONNECTION TABLE). The other half is bpf/table.h.
 
-// locator names a way: set and way, plus 1.
-func locator(set, way int) uint32 { return uint32(set)<<3 | uint32(way) + 1 }
-
-// at follows a locator; nil for none, the stash, and one out of range.
-func (m *memory) at(loc uint32) (tag *uint32, e *connEntry) {
-	if loc == locNone || loc == locStash || int((loc-1)>>3) >= len(m.conns) {
+// at follows a prog.Locator; nil for none, the stash, and one out of range.
+func (m *memory) at(loc uint32) (tag *uint32, e *prog.Conn) {
+	if loc == prog.LocNone || loc == prog.LocStash || int((loc-1)>>3) >= len(m.conns) {
 		return nil, nil
 	}
 	s := &m.conns[(loc-1)>>3]
@@ -24,15 +22,15 @@ func (m *memory) at(loc uint32) (tag *uint32, e *connEntry) {
 }
 
 // asReply is the same 64 bytes as a reply entry.
-func asReply(e *connEntry) *replyEntry { return (*replyEntry)(unsafe.Pointer(e)) }
+func asReply(e *prog.Conn) *prog.Reply { return (*prog.Reply)(unsafe.Pointer(e)) }
 
-func live(word uint32) bool { return word&stateMask != stateDead && word&connTentative == 0 }
+func live(word uint32) bool { return word&prog.StateMask != prog.StateDead && word&prog.Tentative == 0 }
 
 // past is the deadline's rule; ticks wrap.
 func past(now, last, timeout uint32) bool { return int32(now-last) > int32(timeout) }
 
 // dead reports whether nobody may use a live forward entry any more.
-func (m *memory) dead(e *connEntry, now uint32, generation func(dest uint32) uint32) bool {
+func (m *memory) dead(e *prog.Conn, now uint32, generation func(dest uint32) uint32) bool {
 	return past(now, atomic.LoadUint32(&e.Last), atomic.LoadUint32(&e.Timeout)) || generation(e.Dest) != e.DestGen
 }
 
@@ -40,17 +38,17 @@ func (m *memory) dead(e *connEntry, now uint32, generation func(dest uint32) uin
 // seen as word. False: somebody else changed or freed it.
 func (m *memory) free(loc uint32, word uint32, overload func(dest uint32)) bool {
 	tag, e := m.at(loc)
-	if e == nil || word&stateMask == stateDead || !atomic.CompareAndSwapUint32(&e.State, word, word|stateDead) {
+	if e == nil || word&prog.StateMask == prog.StateDead || !atomic.CompareAndSwapUint32(&e.State, word, word|prog.StateDead) {
 		return false
 	}
-	if word&connReply == 0 {
-		if word&connTentative == 0 {
+	if word&prog.WordReply == 0 {
+		if word&prog.Tentative == 0 {
 			m.uncount(e.Dest, word)
 			overload(e.Dest)
 		}
-		m.freeReply(e, loc, word>>epochShift)
+		m.freeReply(e, loc, word>>prog.EpochShift)
 	}
-	atomic.StoreUint32(tag, tagFree)
+	atomic.StoreUint32(tag, prog.TagFree)
 	return true
 }
 
@@ -67,26 +65,26 @@ func (m *memory) uncount(dest, word uint32) {
 
 // freeReply frees the reply entry of forward entry e at loc, if it still is
 // e's. One in the stash is left to lb_sweep, which finds it orphaned.
-func (m *memory) freeReply(e *connEntry, loc, epoch uint32) {
+func (m *memory) freeReply(e *prog.Conn, loc, epoch uint32) {
 	tag, other := m.at(e.Peer)
 	if other == nil {
 		return
 	}
 	r := asReply(other)
 	word := atomic.LoadUint32(&r.State)
-	if word&connReply == 0 || word&stateMask == stateDead || r.Peer != loc || r.FwdEpoch != epoch ||
+	if word&prog.WordReply == 0 || word&prog.StateMask == prog.StateDead || r.Peer != loc || r.FwdEpoch != epoch ||
 		r.Key.Dst != e.Key.Src || r.Key.Dport != e.Key.Sport || r.Key.Proto != e.Key.Proto {
 		return
 	}
-	if atomic.CompareAndSwapUint32(&r.State, word, word|stateDead) {
-		atomic.StoreUint32(tag, tagFree)
+	if atomic.CompareAndSwapUint32(&r.State, word, word|prog.StateDead) {
+		atomic.StoreUint32(tag, prog.TagFree)
 	}
 }
 
 // orphaned reports whether the connection of a reply entry is gone. Entries
 // whose connection is in the stash are not judged here.
-func (m *memory) orphaned(r *replyEntry) bool {
-	if r.Peer == locStash {
+func (m *memory) orphaned(r *prog.Reply) bool {
+	if r.Peer == prog.LocStash {
 		return false
 	}
 	_, f := m.at(r.Peer)
@@ -94,18 +92,18 @@ func (m *memory) orphaned(r *replyEntry) bool {
 		return true
 	}
 	w := atomic.LoadUint32(&f.State)
-	return w>>epochShift != r.FwdEpoch || w&stateMask == stateDead || w&connReply != 0 ||
+	return w>>prog.EpochShift != r.FwdEpoch || w&prog.StateMask == prog.StateDead || w&prog.WordReply != 0 ||
 		f.Key.Src != r.Key.Dst || f.Key.Sport != r.Key.Dport
 }
 
 // connection returns e as ipvs lists it.
-func connection(e connEntry, word, now uint32, c *clock, dest netip.AddrPort, method lvs.Method) lvs.Connection {
+func connection(e prog.Conn, word, now uint32, c *clock, dest netip.AddrPort, method lvs.Method) lvs.Connection {
 	return lvs.Connection{
 		Protocol:    lvs.Protocol(e.Key.Proto),
-		Client:      netip.AddrPortFrom(addrOf(e.Key.Src), be16(e.Key.Sport)),
-		Virtual:     netip.AddrPortFrom(addrOf(e.Key.Dst), be16(e.Key.Dport)),
+		Client:      netip.AddrPortFrom(prog.Addr4From(e.Key.Src), prog.Port(e.Key.Sport)),
+		Virtual:     netip.AddrPortFrom(prog.Addr4From(e.Key.Dst), prog.Port(e.Key.Dport)),
 		Destination: dest,
-		State:       lvs.ConnState(word & stateMask),
+		State:       lvs.ConnState(word & prog.StateMask),
 		Expires:     max(0, c.duration(int32(e.Timeout-(now-e.Last)))),
 		InPackets:   e.InPkts,
 		Method:      method,

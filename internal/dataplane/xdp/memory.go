@@ -9,16 +9,18 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/kaname-lb/kaname/internal/dataplane/xdp/prog"
 )
 
 // memory is the maps that the packet path and this process share word by
 // word. Every access to a word that the packet path also writes goes through
 // sync/atomic. The slices are invalid after close.
 type memory struct {
-	conns    []connSet
-	counts   []destCount
-	settings *settingsRec
-	runtime  *runtimeRec
+	conns    []prog.ConnSet
+	counts   []prog.DestCount
+	settings *prog.Settings
+	runtime  *prog.Runtime
 
 	raw [][]byte
 }
@@ -26,17 +28,17 @@ type memory struct {
 func mapMemory(m map[string]*ebpf.Map) (*memory, error) {
 	mem := &memory{}
 	var err error
-	if mem.conns, err = share[connSet](mem, m, "conns"); err != nil {
+	if mem.conns, err = share[prog.ConnSet](mem, m, "conns"); err != nil {
 		return nil, err
 	}
-	if mem.counts, err = share[destCount](mem, m, "dcount"); err != nil {
+	if mem.counts, err = share[prog.DestCount](mem, m, "dcount"); err != nil {
 		return nil, err
 	}
-	s, err := share[settingsRec](mem, m, "settings")
+	s, err := share[prog.Settings](mem, m, "settings")
 	if err != nil {
 		return nil, err
 	}
-	r, err := share[runtimeRec](mem, m, "runtime")
+	r, err := share[prog.Runtime](mem, m, "runtime")
 	if err != nil {
 		return nil, err
 	}

@@ -65,14 +65,14 @@ func (o *objects) load(pinned map[string]*ebpf.Map, connections int) error {
 			return err
 		}
 	}
-	for array, prefix := range map[string]string{"xdp_jump": "lb_xdp_", "tc_jump": "lb_tc_"} {
-		for index, name := range jumpNames {
-			p := o.programs[prefix+name]
+	for array, targets := range map[string]map[uint32]string{"xdp_jump": prog.XDPJumps, "tc_jump": prog.TCJumps} {
+		for index, name := range targets {
+			p := o.programs[name]
 			if p == nil {
-				return fmt.Errorf("program %s is missing from the object", prefix+name)
+				return fmt.Errorf("program %s is missing from the object", name)
 			}
-			if err := o.maps[array].Put(uint32(index), p); err != nil {
-				return fmt.Errorf("map %s: program %s: %w", array, prefix+name, err)
+			if err := o.maps[array].Put(index, p); err != nil {
+				return fmt.Errorf("map %s: program %s: %w", array, name, err)
 			}
 		}
 	}
@@ -152,7 +152,7 @@ func tableSets(connections int) uint32 {
 		connections = defaultConnections(memTotal())
 	}
 	sets := uint32(16)
-	for int(sets)*ways < connections && sets < 1<<22 {
+	for int(sets)*prog.Ways < connections && sets < 1<<22 {
 		sets <<= 1
 	}
 	return sets
@@ -207,7 +207,7 @@ func openPinned(dir string, log *slog.Logger) (map[string]*ebpf.Map, error) {
 
 // sameLayout says whether this program understands maps.
 func sameLayout(maps map[string]*ebpf.Map) error {
-	var meta metaRec
+	var meta prog.Meta
 	m := maps["meta"]
 	if m == nil {
 		return errors.New("no meta map")
@@ -215,8 +215,8 @@ func sameLayout(maps map[string]*ebpf.Map) error {
 	if err := m.Lookup(uint32(0), &meta); err != nil {
 		return fmt.Errorf("meta map: %w", err)
 	}
-	if meta.Schema != schemaVersion {
-		return fmt.Errorf("schema %d, this program has %d", meta.Schema, schemaVersion)
+	if meta.Schema != prog.SchemaVersion {
+		return fmt.Errorf("schema %d, this program has %d", meta.Schema, prog.SchemaVersion)
 	}
 	return nil
 }
@@ -289,7 +289,7 @@ func (o *objects) initialize(c *clock) error {
 	for i, t := range defaultTimeouts {
 		s.Timeouts[i] = c.ticks(t)
 	}
-	if err := o.maps["meta"].Put(uint32(0), &metaRec{Schema: schemaVersion}); err != nil {
+	if err := o.maps["meta"].Put(uint32(0), &prog.Meta{Schema: prog.SchemaVersion}); err != nil {
 		return fmt.Errorf("map meta: %w", err)
 	}
 	return nil

@@ -3,6 +3,7 @@ package xdp
 import (
 	"sync/atomic"
 
+	"github.com/kaname-lb/kaname/internal/dataplane/xdp/prog"
 	"github.com/kaname-lb/kaname/internal/lvs"
 )
 
@@ -28,7 +29,7 @@ type scanner struct {
 	tally   []tally          // by destination, of this pass
 	odd     map[uint32]int32 // destination -> difference of its total found in a row
 	oddRuns map[uint32]int
-	stuck   map[uint32]stuckWay // ways that looked abandoned in the last pass
+	stuck   map[uint32]stuckWay // prog.Ways that looked abandoned in the last pass
 	maybe   map[uint32]stuckWay // ... in this one
 
 	total, freed, repaired, corrected uint64 // for Status and tests
@@ -53,8 +54,8 @@ func (s *scanner) slice(now uint32) bool {
 	end := min(s.next+n, len(s.mem.conns))
 	for i := s.next; i < end; i++ {
 		set := &s.mem.conns[i]
-		for w := range ways {
-			if tag := atomic.LoadUint32(&set.Tag[w]); tag != tagFree {
+		for w := range prog.Ways {
+			if tag := atomic.LoadUint32(&set.Tag[w]); tag != prog.TagFree {
 				s.look(i, w, tag, now)
 			}
 		}
@@ -68,12 +69,12 @@ func (s *scanner) slice(now uint32) bool {
 }
 
 func (s *scanner) look(set, way int, tag, now uint32) {
-	e, loc := &s.mem.conns[set].Way[way], locator(set, way)
+	e, loc := &s.mem.conns[set].Way[way], prog.Locator(uint32(set), way)
 	word := atomic.LoadUint32(&e.State)
 	switch {
-	case tag == tagClaimed || !live(word):
+	case tag == prog.TagClaimed || !live(word):
 		s.abandoned(loc, stuckWay{tag, word})
-	case word&connReply != 0:
+	case word&prog.WordReply != 0:
 		if s.mem.orphaned(asReply(e)) {
 			s.mem.free(loc, word, s.overload)
 			return
@@ -105,12 +106,12 @@ func (s *scanner) abandoned(loc uint32, now stuckWay) {
 		return
 	}
 	tag, e := s.mem.at(loc)
-	if now.tag != tagClaimed && now.word&connTentative != 0 && now.word&stateMask != stateDead {
-		if !atomic.CompareAndSwapUint32(&e.State, now.word, now.word|stateDead) {
+	if now.tag != prog.TagClaimed && now.word&prog.Tentative != 0 && now.word&prog.StateMask != prog.StateDead {
+		if !atomic.CompareAndSwapUint32(&e.State, now.word, now.word|prog.StateDead) {
 			return
 		}
 	}
-	if atomic.CompareAndSwapUint32(tag, now.tag, tagFree) {
+	if atomic.CompareAndSwapUint32(tag, now.tag, prog.TagFree) {
 		s.repaired++
 	}
 }
@@ -133,13 +134,13 @@ func (s *scanner) overload(dest uint32) {
 	}
 	for range 2 { // the totals may move between the look and the change
 		total := atomic.LoadInt32(&c.Active) + atomic.LoadInt32(&c.Inactive)
-		was := atomic.LoadUint32(&c.Flags)&dcountOverload != 0
+		was := atomic.LoadUint32(&c.Flags)&prog.DcountOverload != 0
 		if !was || overloaded(want, total, was) {
 			return
 		}
-		clearBits(&c.Flags, dcountOverload)
+		clearBits(&c.Flags, prog.DcountOverload)
 		if overloaded(want, atomic.LoadInt32(&c.Active)+atomic.LoadInt32(&c.Inactive), true) {
-			setBits(&c.Flags, dcountOverload)
+			setBits(&c.Flags, prog.DcountOverload)
 		}
 	}
 }
@@ -152,7 +153,7 @@ func (s *scanner) endPass() {
 			continue
 		}
 		s.suspect(uint32(slot))
-		if d.rec.Flags&destAvailable == 0 {
+		if d.rec.Flags&prog.DestAvailable == 0 {
 			s.drained(d)
 		}
 	}
@@ -227,17 +228,17 @@ func (s *scanner) recount(slot uint32) (t tally, clean bool) {
 	clean = true
 	for i := range s.mem.conns {
 		set := &s.mem.conns[i]
-		for w := range ways {
+		for w := range prog.Ways {
 			tag := atomic.LoadUint32(&set.Tag[w])
-			if tag == tagFree {
+			if tag == prog.TagFree {
 				continue
 			}
 			e := &set.Way[w]
 			word := atomic.LoadUint32(&e.State)
 			switch {
-			case tag == tagClaimed || !live(word):
+			case tag == prog.TagClaimed || !live(word):
 				clean = false
-			case word&connReply != 0 || e.Dest != slot:
+			case word&prog.WordReply != 0 || e.Dest != slot:
 			case countsActive(word):
 				t.active++
 			default:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kaname-lb/kaname/internal/dataplane/xdp/prog"
 	"github.com/kaname-lb/kaname/internal/lvs"
 	"github.com/kaname-lb/kaname/internal/lvs/sched"
 )
@@ -17,8 +18,8 @@ const ringLimit = 8192
 // schedule lays out what the scheduler of s reads, for dests in list order,
 // and points the service at it.
 func (t *table) schedule(s *service, w lvs.ServiceSet, dests []*dest) error {
-	if len(dests) > scanMax {
-		return fmt.Errorf("%d servers, at most %d are possible", len(dests), scanMax)
+	if len(dests) > prog.ScanMax {
+		return fmt.Errorf("%d servers, at most %d are possible", len(dests), prog.ScanMax)
 	}
 	list := make([]lvs.Destination, len(dests))
 	for i, d := range dests {
@@ -28,12 +29,12 @@ func (t *table) schedule(s *service, w lvs.ServiceSet, dests []*dest) error {
 	if err != nil {
 		return err
 	}
-	rec := serviceRec{Id: s.id, Sched: schedKind(w.Scheduler)}
+	rec := prog.Service{Id: s.id, Sched: schedKind(w.Scheduler)}
 	if w.SchedulerFlags&lvs.SchedPort != 0 {
-		rec.Flags |= serviceHashPort
+		rec.Flags |= prog.ServiceHashPort
 	}
 	if w.SchedulerFlags&lvs.SchedFallback != 0 {
-		rec.Flags |= serviceFallback
+		rec.Flags |= prog.ServiceFallback
 	}
 	ring, slots := layOut(model, w.Scheduler, dests)
 	fb := fallback(list, dests)
@@ -41,7 +42,7 @@ func (t *table) schedule(s *service, w lvs.ServiceSet, dests []*dest) error {
 		return err
 	}
 	s.model, s.ring = model, ring
-	if cursor != nil && rec.Sched == schedRing {
+	if cursor != nil && rec.Sched == prog.SchedRing {
 		return t.put("srun", s.id, cursor(ring))
 	}
 	return nil
@@ -50,7 +51,7 @@ func (t *table) schedule(s *service, w lvs.ServiceSet, dests []*dest) error {
 // remodel returns the scheduler's model for list, carried on from the one that
 // s has. When rr or wrr goes on in a new ring, cursor says from which slot.
 func (t *table) remodel(s *service, w lvs.Service, list []lvs.Destination, dests []*dest) (
-	m *sched.Model, cursor func(sched.Ring) *serviceRun, err error,
+	m *sched.Model, cursor func(sched.Ring) *prog.ServiceRun, err error,
 ) {
 	same := s.model != nil && s.want.Scheduler == w.Scheduler && s.want.SchedulerFlags == w.SchedulerFlags
 	if same && slices.Equal(s.model.Destinations(), list) {
@@ -72,13 +73,13 @@ func (t *table) remodel(s *service, w lvs.Service, list []lvs.Destination, dests
 		m.Set(list)
 		return m, nil, nil
 	}
-	var run serviceRun
+	var run prog.ServiceRun
 	if err := t.maps["srun"].Lookup(s.id, &run); err != nil {
 		return nil, nil, fmt.Errorf("scheduler's cursor: %w", err)
 	}
 	m.Seek(s.ring, uint64(run.Cursor))
 	m.Set(list)
-	return m, func(r sched.Ring) *serviceRun {
+	return m, func(r sched.Ring) *prog.ServiceRun {
 		run.Cursor = uint32(m.Position(r))
 		return &run
 	}, nil
@@ -87,15 +88,15 @@ func (t *table) remodel(s *service, w lvs.Service, list []lvs.Destination, dests
 func schedKind(k lvs.Scheduler) uint32 {
 	switch k {
 	case lvs.SH:
-		return schedSH
+		return prog.SchedSH
 	case lvs.MH:
-		return schedMH
+		return prog.SchedMH
 	case lvs.LC:
-		return schedLC
+		return prog.SchedLC
 	case lvs.WLC:
-		return schedWLC
+		return prog.SchedWLC
 	}
-	return schedRing
+	return prog.SchedRing
 }
 
 // layOut returns the contents of the service's region: slots of the dests map.
@@ -117,7 +118,7 @@ func layOut(m *sched.Model, kind lvs.Scheduler, dests []*dest) (sched.Ring, []ui
 func named(indexes []int32, dests []*dest) []uint32 {
 	slots := make([]uint32, len(indexes))
 	for i, x := range indexes {
-		slots[i] = slotEmpty
+		slots[i] = prog.SlotEmpty
 		if x >= 0 {
 			slots[i] = dests[x].slot
 		}
@@ -151,7 +152,7 @@ func fallback(list []lvs.Destination, dests []*dest) []uint32 {
 }
 
 // point writes the regions that changed and then the service.
-func (t *table) point(s *service, rec serviceRec, slots, fb []uint32) error {
+func (t *table) point(s *service, rec prog.Service, slots, fb []uint32) error {
 	ring, err := t.place(region{s.rec.RingOff, s.rec.RingLen}, s.slots, slots)
 	if err != nil {
 		return err

@@ -25,7 +25,7 @@ func (t *table) counters(name string, n int) ([]lvs.Counters, error) {
 		return nil, err
 	}
 	const chunk = 1024
-	keys, values := make([]uint32, chunk), make([]counterRec, chunk*cpus)
+	keys, values := make([]uint32, chunk), make([]prog.Counters, chunk*cpus)
 	var cursor ebpf.MapBatchCursor
 	for at := 0; at < n; {
 		got, err := t.maps[name].BatchLookup(&cursor, keys, values, nil)
@@ -44,7 +44,7 @@ func (t *table) counters(name string, n int) ([]lvs.Counters, error) {
 	return out, nil
 }
 
-func sum(perCPU []counterRec) lvs.Counters {
+func sum(perCPU []prog.Counters) lvs.Counters {
 	var c lvs.Counters
 	for _, r := range perCPU {
 		c.Conns += r.Conns
@@ -159,7 +159,7 @@ func (d *Dataplane) connections() []lvs.Connection {
 		return nil
 	}
 	var out []lvs.Connection
-	add := func(e connEntry, word uint32) {
+	add := func(e prog.Conn, word uint32) {
 		if int(e.Dest) >= len(d.tab.dests) || d.tab.dests[e.Dest] == nil || d.obj.mem.dead(&e, now, d.scan.generation) {
 			return
 		}
@@ -168,9 +168,9 @@ func (d *Dataplane) connections() []lvs.Connection {
 	}
 	for i := range d.obj.mem.conns {
 		set := &d.obj.mem.conns[i]
-		for w := range ways {
+		for w := range prog.Ways {
 			tag := atomic.LoadUint32(&set.Tag[w])
-			if tag == tagFree || tag == tagClaimed {
+			if tag == prog.TagFree || tag == prog.TagClaimed {
 				continue
 			}
 			word := atomic.LoadUint32(&set.Way[w].State)
@@ -178,16 +178,16 @@ func (d *Dataplane) connections() []lvs.Connection {
 			// The copy is whole if the way still is the same entry's: a new one
 			// has another epoch in its word.
 			again := atomic.LoadUint32(&set.Way[w].State)
-			if live(word) && word&connReply == 0 && atomic.LoadUint32(&set.Tag[w]) == tag && again>>epochShift == word>>epochShift {
+			if live(word) && word&prog.WordReply == 0 && atomic.LoadUint32(&set.Tag[w]) == tag && again>>prog.EpochShift == word>>prog.EpochShift {
 				add(e, word)
 			}
 		}
 	}
 	if d.scan.stashed() {
-		var key flowKey
-		var e connEntry
+		var key prog.Flow
+		var e prog.Conn
 		for it := d.obj.maps["stash"].Iterate(); it.Next(&key, &e); {
-			if live(e.State) && e.State&connReply == 0 {
+			if live(e.State) && e.State&prog.WordReply == 0 {
 				add(e, e.State)
 			}
 		}
@@ -215,12 +215,12 @@ func (d *Dataplane) Status() snapshot.Dataplane {
 			reasons[i] += n
 		}
 		if reasons[i] > 0 {
-			s.Reasons[reasonNames[i]] = reasons[i]
+			s.Reasons[prog.Reason(i).String()] = reasons[i]
 		}
 	}
 	s.Connections = snapshot.ConnectionTable{
 		Entries:   d.scan.lastEntries,
-		Capacity:  uint64(len(d.obj.mem.conns)) * ways,
+		Capacity:  uint64(len(d.obj.mem.conns)) * prog.Ways,
 		Stash:     uint64(max(0, atomic.LoadInt32(&d.obj.mem.runtime.StashCount))),
 		Stateless: reasons[prog.XDPReasonREASON_STATELESS],
 		Reclaimed: reasons[prog.XDPReasonREASON_RECLAIMED],
@@ -250,13 +250,13 @@ func (d *Dataplane) Conditions() []snapshot.Condition {
 	}
 	seen := map[netip.Addr]bool{}
 	for _, r := range d.tab.dests {
-		if r == nil || r.rec.Flags&destAvailable == 0 || r.hop.resolved && r.hop.why == "" || seen[r.want.Addr] {
+		if r == nil || r.rec.Flags&prog.DestAvailable == 0 || r.hop.resolved && r.hop.why == "" || seen[r.want.Addr] {
 			continue
 		}
 		seen[r.want.Addr] = true
 		out = append(out, snapshot.Condition{Code: "server-unresolved", Object: r.want.Addr.String(), What: r.hop.why, Cause: "the server is off, or not on this segment", Fix: "ip neigh; ip route get " + r.want.Addr.String()})
 	}
-	if n, room := d.scan.lastEntries, uint64(len(d.obj.mem.conns))*ways; n > room/10*9 {
+	if n, room := d.scan.lastEntries, uint64(len(d.obj.mem.conns))*prog.Ways; n > room/10*9 {
 		out = append(out, snapshot.Condition{Code: "connection-table-full", Object: "connections", What: fmt.Sprintf("%d of %d entries are in use", n, room), Fix: "ask for more connections; a new size needs a stop and a start"})
 	}
 	return d.dated(out)
@@ -302,7 +302,7 @@ func (d *Dataplane) macs() error {
 	if promiscuous {
 		change = setBits
 	}
-	change(&d.obj.mem.settings.Flags, settingCheckMAC)
+	change(&d.obj.mem.settings.Flags, prog.SettingCheckMAC)
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/kaname-lb/kaname/internal/dataplane/xdp/prog"
 	"github.com/kaname-lb/kaname/internal/lvs"
 	"github.com/kaname-lb/kaname/internal/lvs/sched"
 )
@@ -38,7 +39,7 @@ type service struct {
 	key     lvs.ServiceKey
 	id      uint32
 	want    lvs.ServiceSet // as Set gave it
-	rec     serviceRec     // as in the map
+	rec     prog.Service   // as in the map
 	live    bool           // in the services map
 	settled bool           // want is what the maps hold
 	model   *sched.Model   // nil until the first Set after an adoption
@@ -56,7 +57,7 @@ type dest struct {
 	svc   *service
 	want  lvs.Destination
 	hop   hop
-	rec   destRec // as in the map
+	rec   prog.Dest // as in the map
 	rate  estimate
 	empty int // scanner passes since removal that found no entry naming it
 }
@@ -169,7 +170,7 @@ func (t *table) newService(key lvs.ServiceKey) (*service, error) {
 		return nil, fmt.Errorf("no room: %d services are in use or draining", len(t.ids))
 	}
 	s := &service{key: key, id: uint32(id)}
-	if err := t.put("srun", s.id, &serviceRun{}); err != nil {
+	if err := t.put("srun", s.id, &prog.ServiceRun{}); err != nil {
 		return nil, err
 	}
 	if err := t.zero("sstats", s.id); err != nil {
@@ -256,15 +257,15 @@ func (t *table) newDest(s *service, w lvs.Destination) (*dest, error) {
 }
 
 // record is what the dests map should hold for d.
-func (d *dest) record(available bool) destRec {
-	r := destRec{Generation: d.rec.Generation, Service: d.svc.id, Upper: d.want.UpperThreshold, Lower: d.want.LowerThreshold}
-	r.Addr.B = mapped(d.want.Addr)
-	r.Port, r.Method = be16(d.want.Port), methodNAT
+func (d *dest) record(available bool) prog.Dest {
+	r := prog.Dest{Generation: d.rec.Generation, Service: d.svc.id, Upper: d.want.UpperThreshold, Lower: d.want.LowerThreshold}
+	r.Addr.B = d.want.Addr.As16()
+	r.Port, r.Method = prog.Port(d.want.Port), prog.MethodNAT
 	if d.want.Method == lvs.DR {
-		r.Method = methodDR
+		r.Method = prog.MethodDR
 	}
 	if available {
-		r.Flags |= destAvailable
+		r.Flags |= prog.DestAvailable
 	}
 	r.Pad2 = d.rec.Pad2
 	if d.want.Weight > 0 {
@@ -272,9 +273,9 @@ func (d *dest) record(available bool) destRec {
 	}
 	switch h := d.hop; {
 	case h.local:
-		r.Flags |= destLocal
+		r.Flags |= prog.DestLocal
 	case h.resolved:
-		r.Flags |= destResolved
+		r.Flags |= prog.DestResolved
 		r.Ifindex, r.Vlan, r.Dmac, r.Smac = uint32(h.ifindex), h.vlan, h.dmac, h.smac
 	}
 	return r
@@ -303,15 +304,15 @@ func (t *table) writeCount(d *dest, weight uint32, available bool) {
 	if available {
 		change = setBits
 	}
-	if change(&c.Flags, dcountAvailable) {
+	if change(&c.Flags, prog.DcountAvailable) {
 		t.writes++
 	}
 	// A changed threshold rules at once, not at the next connection.
 	total := atomic.LoadInt32(&c.Active) + atomic.LoadInt32(&c.Inactive)
-	if overloaded(d.want, total, atomic.LoadUint32(&c.Flags)&dcountOverload != 0) {
-		setBits(&c.Flags, dcountOverload)
+	if overloaded(d.want, total, atomic.LoadUint32(&c.Flags)&prog.DcountOverload != 0) {
+		setBits(&c.Flags, prog.DcountOverload)
 	} else {
-		clearBits(&c.Flags, dcountOverload)
+		clearBits(&c.Flags, prog.DcountOverload)
 	}
 }
 
@@ -371,7 +372,7 @@ func (t *table) removeService(s *service) error {
 
 // reap frees the slot of a removed server that nothing names any more.
 func (t *table) reap(d *dest) error {
-	d.rec = destRec{Generation: d.rec.Generation + 1}
+	d.rec = prog.Dest{Generation: d.rec.Generation + 1}
 	if err := t.put("dests", d.slot, &d.rec); err != nil {
 		return err
 	}
@@ -396,7 +397,7 @@ func (t *table) rehop(changed func(*dest) bool) error {
 			continue
 		}
 		d.hop = t.hops(d.want.Addr)
-		errs = append(errs, t.writeDest(d, d.rec.Flags&destAvailable != 0))
+		errs = append(errs, t.writeDest(d, d.rec.Flags&prog.DestAvailable != 0))
 	}
 	return errors.Join(errs...)
 }
@@ -410,7 +411,7 @@ func (t *table) setAnyPort() error {
 	if any {
 		change = setBits
 	}
-	if change(&t.mem.settings.Flags, settingAnyPort) {
+	if change(&t.mem.settings.Flags, prog.SettingAnyPort) {
 		t.writes++
 	}
 	return nil
@@ -430,5 +431,5 @@ func (t *table) zero(name string, slot uint32) error {
 	if err != nil {
 		return fmt.Errorf("map %s: %w", name, err)
 	}
-	return t.put(name, slot, make([]counterRec, n))
+	return t.put(name, slot, make([]prog.Counters, n))
 }

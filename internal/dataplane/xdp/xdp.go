@@ -13,6 +13,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"github.com/kaname-lb/kaname/internal/dataplane/xdp/prog"
 	"github.com/kaname-lb/kaname/internal/lvs"
 )
 
@@ -71,7 +72,7 @@ var defaultTimeouts = [12]time.Duration{
 	lvs.StateLastAck:     30 * time.Second,
 	lvs.StateListen:      120 * time.Second,
 	lvs.StateSynack:      120 * time.Second,
-	timeoutUDP:           300 * time.Second,
+	prog.TimeoutUDP:      300 * time.Second,
 }
 
 // Dataplane is one instance's programs, maps and links. Its methods are safe
@@ -239,7 +240,7 @@ func (d *Dataplane) SetTimeouts(t lvs.Timeouts) error {
 		return errClosed
 	}
 	for i, v := range map[int]time.Duration{
-		int(lvs.StateEstablished): t.TCP, int(lvs.StateFinWait): t.TCPFin, timeoutUDP: t.UDP,
+		int(lvs.StateEstablished): t.TCP, int(lvs.StateFinWait): t.TCPFin, prog.TimeoutUDP: t.UDP,
 	} {
 		if v < 0 || v > 31*24*time.Hour {
 			return fmt.Errorf("timeout %s: must be between 0 and 31 days", v)
