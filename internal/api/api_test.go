@@ -288,6 +288,41 @@ func TestStopDuringReload(t *testing.T) {
 	}
 }
 
+// TestClose: Close ends Serve and what it is answering, whatever ctx says, also
+// when it comes first.
+func TestClose(t *testing.T) {
+	for _, early := range []bool{false, true} {
+		path := filepath.Join(t.TempDir(), "s")
+		ln, err := api.Listen(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		srv := api.NewServer(&director{wait: true}, nil)
+		if early {
+			srv.Close()
+		}
+		served := make(chan error, 1)
+		go func() { served <- srv.Serve(t.Context(), ln) }()
+		if !early {
+			asked := make(chan error, 1)
+			go func() {
+				_, err := api.NewClient(path).Reload(context.Background())
+				asked <- err
+			}()
+			time.Sleep(50 * time.Millisecond)
+			srv.Close()
+			if err := <-asked; err == nil {
+				t.Error("a request outlived Close")
+			}
+		}
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		srv.Close()
+	}
+}
+
 func TestUnknown(t *testing.T) {
 	h := api.NewServer(&director{}, nil)
 	for _, c := range []struct {

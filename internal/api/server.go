@@ -16,9 +16,10 @@ import (
 
 // Server answers on the control socket.
 type Server struct {
-	src Source
-	log *slog.Logger
-	mux *http.ServeMux
+	src  Source
+	log  *slog.Logger
+	mux  *http.ServeMux
+	http *http.Server
 }
 
 // NewServer returns a server of src. A nil log discards.
@@ -31,43 +32,50 @@ func NewServer(src Source, log *slog.Logger) *Server {
 	s.mux.HandleFunc("GET /v1/services", s.services)
 	s.mux.HandleFunc("GET /v1/connections", s.connections)
 	s.mux.HandleFunc("POST /v1/reload", s.reload)
-	s.mux.HandleFunc("/v1/", s.unknown)
 	s.mux.HandleFunc("/", s.unknown)
+	s.http = &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 10 * time.Second,
+		MaxHeaderBytes:    1 << 16,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
 	return s
 }
 
 // Serve answers on ln until ctx ends, then lets running requests finish for a
 // moment, closes ln and returns nil. Of a Listener it closes the socket alone:
-// the lock stays with its owner, who may still have much to release.
+// the lock stays with its owner, who may still have much to release. A Server
+// serves once.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if l, ok := ln.(*Listener); ok {
 		ln = l.UnixListener
 	}
-	hs := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: 10 * time.Second,
-		MaxHeaderBytes:    1 << 16,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		// A request ends with the daemon: a reload that waits for the loop
-		// must not keep the process.
-		BaseContext: func(net.Listener) context.Context { return ctx },
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		<-ctx.Done()
+	// A request ends with the daemon: a reload that waits for the loop must
+	// not keep the process.
+	s.http.BaseContext = func(net.Listener) context.Context { return ctx }
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(ln) }()
+	var err error
+	select {
+	case err = <-served:
+	case <-ctx.Done():
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		if hs.Shutdown(grace) != nil {
-			hs.Close()
+		if s.http.Shutdown(grace) != nil {
+			s.Close()
 		}
-	}()
-	err := hs.Serve(ln)
+		err = <-served
+	}
 	if errors.Is(err, http.ErrServerClosed) {
-		<-done
 		return nil
 	}
 	return err
+}
+
+// Close ends Serve and every running request at once.
+func (s *Server) Close() {
+	// The error is that of closing the listener, and of a second Close.
+	_ = s.http.Close()
 }
 
 // ServeHTTP answers one request, for tests and for other listeners.
