@@ -2,6 +2,7 @@ package vrrpio_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -18,6 +19,18 @@ import (
 	"github.com/kaname-lb/kaname/internal/vrrp/announce"
 	"github.com/kaname-lb/kaname/internal/vrrp/vrrpio"
 )
+
+// TestMain lets many tests wait at a time: that is what most of them do, for
+// seconds, since version 2 knows no shorter intervals.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue {
+		if err := p.Value.Set("16"); err != nil {
+			panic(err)
+		}
+	}
+	m.Run()
+}
 
 // host is a network namespace without a name, held by the thread of a
 // goroutine, in which functions are run. It ends with the test.
@@ -115,14 +128,20 @@ func (h *host) has(addr string) bool {
 	return strings.Contains(out, " "+addr+"/")
 }
 
-// connect makes a segment of two hosts: v0 with 10.0.0.1 and 10.0.0.2.
+// connect makes a segment of two hosts: v0 with 10.0.0.1 and 10.0.0.2. There
+// is a switch in between: a link that one loses is nothing the other notices.
 func connect(a, b *host) {
-	a.ip("link add v0 type veth peer name v0 netns " + b.path + "; addr add 10.0.0.1/24 dev v0; link set v0 up")
-	b.ip("addr add 10.0.0.2/24 dev v0; link set v0 up")
-	for _, h := range []*host{a, b} { // no lone adverts before there is a link
-		eventually(h.t, "link up", func() bool {
-			out, _ := h.run("ip", "-o", "link", "show", "dev", "v0")
-			return strings.Contains(out, "LOWER_UP")
+	sw := newHost(a.t)
+	sw.ip("link add br0 type bridge; link set br0 up")
+	for i, h := range []*host{a, b} {
+		h.ip("link add v0 type veth peer name p" + fmt.Sprint(i) + " netns " + sw.path)
+		h.ip(fmt.Sprintf("addr add 10.0.0.%d/24 dev v0; link set v0 up", i+1))
+		sw.ip(fmt.Sprintf("link set p%d master br0; link set p%d up", i, i))
+	}
+	for i := range 2 { // ports forward some time after they are up
+		eventually(a.t, "port forwards", func() bool {
+			out, _ := sw.run("ip", "-d", "link", "show", fmt.Sprintf("p%d", i))
+			return strings.Contains(out, "state forwarding")
 		})
 	}
 }

@@ -165,6 +165,7 @@ func TestSocketsFollowInterface(t *testing.T) {
 	exchange()
 
 	a.ip("link del v0")
+	b.ip("link del v0")
 	connect(a, b)
 	a.do(func() { s.Open(v0) })
 	b.do(func() { peer.Open(v0) })
@@ -245,7 +246,6 @@ func TestTwoDirectors(t *testing.T) {
 	first.Send(vrrp.LinkChanged{Interface: "v0", Up: false})
 	a.ip("link set v0 down")
 	first.becomes(vrrp.Fault)
-	// Its peer's end has no carrier; a switch would hide that.
 	second.becomes(vrrp.Active)
 	a.ip("link set v0 up")
 	first.Send(vrrp.LinkChanged{Interface: "v0", Up: true})
@@ -283,12 +283,10 @@ func TestFirewallMakesTwoMasters(t *testing.T) {
 	if got := second.Status().Interfaces["v0"].Delivered; got != 0 {
 		t.Errorf("%d packets delivered through the firewall", got)
 	}
-	if got := first.Status().Interfaces["v0"].Delivered; got == 0 {
-		t.Error("nothing delivered to the other side, which has no firewall")
-	}
-	if got := first.Status().Instances["VI"].Contended; got == 0 {
-		t.Error("the one that hears the other does not tell of it")
-	}
+	eventually(t, "the side without a firewall hears the other and tells of it", func() bool {
+		s := first.Status()
+		return s.Interfaces["v0"].Delivered > 0 && s.Instances["VI"].Contended > 0
+	})
 }
 
 // observe starts a Tap for VRID 51 and the virtual address on v0 and waits
