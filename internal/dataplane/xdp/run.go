@@ -11,8 +11,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
-
-	"github.com/kaname-lb/kaname/internal/dataplane/xdp/prog"
 )
 
 const (
@@ -82,7 +80,7 @@ func (d *Dataplane) scanSlice() error {
 // reap frees the slots of removed servers that two whole passes found unnamed.
 func (d *Dataplane) reap() error {
 	for _, r := range d.tab.dests {
-		if r != nil && r.rec.Flags&prog.DestAvailable == 0 && r.empty >= 2 {
+		if r != nil && !r.available() && r.empty >= 2 {
 			if err := d.tab.reap(r); err != nil {
 				return err
 			}

@@ -153,7 +153,7 @@ func (s *scanner) endPass() {
 			continue
 		}
 		s.suspect(uint32(slot))
-		if d.rec.Flags&prog.DestAvailable == 0 {
+		if !d.available() {
 			s.drained(d)
 		}
 	}

@@ -250,7 +250,7 @@ func (d *Dataplane) Conditions() []snapshot.Condition {
 	}
 	seen := map[netip.Addr]bool{}
 	for _, r := range d.tab.dests {
-		if r == nil || r.rec.Flags&prog.DestAvailable == 0 || r.hop.resolved && r.hop.why == "" || seen[r.want.Addr] {
+		if r == nil || !r.available() || r.hop.resolved && r.hop.why == "" || seen[r.want.Addr] {
 			continue
 		}
 		seen[r.want.Addr] = true

@@ -256,6 +256,9 @@ func (t *table) newDest(s *service, w lvs.Destination) (*dest, error) {
 	return d, nil
 }
 
+// available reports whether the server is configured, not draining.
+func (d *dest) available() bool { return d.rec.Flags&prog.DestAvailable != 0 }
+
 // record is what the dests map should hold for d.
 func (d *dest) record(available bool) prog.Dest {
 	r := prog.Dest{Generation: d.rec.Generation, Service: d.svc.id, Upper: d.want.UpperThreshold, Lower: d.want.LowerThreshold}
@@ -397,7 +400,7 @@ func (t *table) rehop(changed func(*dest) bool) error {
 			continue
 		}
 		d.hop = t.hops(d.want.Addr)
-		errs = append(errs, t.writeDest(d, d.rec.Flags&prog.DestAvailable != 0))
+		errs = append(errs, t.writeDest(d, d.available()))
 	}
 	return errors.Join(errs...)
 }
