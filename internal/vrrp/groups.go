@@ -21,6 +21,7 @@ func (m *Machine) timeOut(now time.Time, i *instance) {
 	i.wants = true
 	for _, other := range i.group.members {
 		if !other.wants {
+			i.master, i.masterPriority = noAddr, 0
 			m.set(i, activeDownTimer, now.Add(i.activeDownInterval()))
 			return
 		}

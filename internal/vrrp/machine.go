@@ -64,7 +64,7 @@ func (m *Machine) Step(now time.Time, in Input) []Action {
 		m.links[in.Interface] = in.Up
 		m.settle(now)
 	case SourceChanged:
-		m.sources[in.Interface] = in.Addr.Unmap()
+		m.sources[in.Interface] = in.Addr
 		m.settle(now)
 	case ScriptResult:
 		m.stepScript(now, in)

@@ -19,11 +19,14 @@ func (m *Machine) configure(spec Spec) {
 		if m.byKey[k] != nil {
 			continue
 		}
-		i := old[k]
-		if i == nil {
+		i, known := old[k]
+		if !known {
 			i = &instance{place: -1}
 		}
 		i.setSpec(s)
+		if !known {
+			i.priority = i.spec.Priority
+		}
 		i.group, i.order = nil, len(m.instances)
 		m.byKey[k] = i
 		m.instances = append(m.instances, i)

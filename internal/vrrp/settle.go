@@ -6,11 +6,16 @@ import (
 	"time"
 )
 
+// sourceOf is the address i sends from; invalid when it has none of IPv4.
 func (m *Machine) sourceOf(i *instance) netip.Addr {
+	source := m.sources[i.spec.Interface]
 	if i.spec.Source.IsValid() {
-		return i.spec.Source.Unmap()
+		source = i.spec.Source
 	}
-	return m.sources[i.spec.Interface]
+	if source = source.Unmap(); source.Is4() {
+		return source
+	}
+	return noAddr
 }
 
 // settle brings every instance where the facts about the host want it.
@@ -52,14 +57,10 @@ func (m *Machine) settleGroup(now time.Time, g *group) {
 }
 
 func (m *Machine) updateSource(i *instance) {
-	source := m.sourceOf(i)
-	if !source.Is4() {
-		source = noAddr
-	}
-	// The old address is what priority 0 would have to come from, and it is gone.
-	i.source = source
+	// An old address is gone: priority 0 can no longer come from it.
+	i.source = m.sourceOf(i)
 	if i.state == Active {
-		i.master = source
+		i.master = i.source
 	}
 }
 

@@ -140,8 +140,8 @@ func (m *Machine) updatePriority(now time.Time, i *instance) {
 		return
 	}
 	i.priority = priority
-	if !m.started || was == 0 {
-		return
+	if i.state == Initialize {
+		return // nobody has seen the other one
 	}
 	m.do(PriorityChanged{Instance: i.spec.Name, From: was, To: priority})
 	if at := i.timers[activeDownTimer]; !at.IsZero() {

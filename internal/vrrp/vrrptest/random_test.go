@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	seeds = flag.Uint64("seeds", 3000, "how many random scenarios to play")
+	seeds = flag.Uint64("seeds", 2000, "how many random scenarios to play")
 	seed  = flag.Uint64("seed", 0, "the first of them")
 )
 
