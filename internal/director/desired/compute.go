@@ -94,7 +94,7 @@ func service(vs *config.VirtualServer, ep config.Endpoint) lvs.Service {
 	}
 }
 
-// of returns the health of the i-th virtual server and whether it is known.
+// of returns the health of the i-th virtual server, nil when it is not known.
 func (h Health) of(i int) *Service {
 	if i < len(h) {
 		return &h[i]
@@ -115,7 +115,7 @@ func (s *Service) server(i int, configured int) Server {
 // file's order, then the sorry server.
 func destinations(vs *config.VirtualServer, ep config.Endpoint, h *Service) []lvs.Destination {
 	sorryIn := vs.Sorry != nil && h != nil && !h.QuorumUp
-	var all []lvs.Destination
+	all := make([]lvs.Destination, 0, len(vs.RealServers)+1)
 	for i, rs := range vs.RealServers {
 		st := h.server(i, rs.Weight)
 		d := lvs.Destination{

@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -20,10 +21,10 @@ func interfaces(cfg *config.Config, services []lvs.ServiceSet, host Host) []stri
 	if len(services) == 0 {
 		return nil
 	}
-	var names []string
+	set := map[string]bool{}
 	add := func(name string) {
 		if name != "" && name != "lo" {
-			names = append(names, host.lowest(name))
+			set[host.lowest(name)] = true
 		}
 	}
 	for _, inst := range cfg.Instances {
@@ -32,25 +33,40 @@ func interfaces(cfg *config.Config, services []lvs.ServiceSet, host Host) []stri
 			add(a.Dev)
 		}
 	}
-	for _, set := range services {
-		for _, name := range host.holding(set.Addr) {
+	for addr := range virtualAddrs(services) {
+		for _, name := range host.holding(addr) {
 			add(name)
 		}
-		for _, d := range set.Destinations {
-			add(host.towards(d.Addr))
-		}
 	}
-	// Servers that are down are not in the table now; attaching only when they
-	// come back would make a probe's flip touch the interfaces.
+	for addr := range realAddrs(cfg) {
+		add(host.towards(addr))
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// virtualAddrs returns the addresses of all services.
+func virtualAddrs(services []lvs.ServiceSet) map[netip.Addr]bool {
+	all := make(map[netip.Addr]bool, len(services))
+	for _, set := range services {
+		all[set.Addr] = true
+	}
+	return all
+}
+
+// realAddrs returns the addresses of all real and sorry servers, those that
+// are down too: attaching only when they come back would make a probe's flip
+// touch the interfaces.
+func realAddrs(cfg *config.Config) map[netip.Addr]bool {
+	all := map[netip.Addr]bool{}
 	for _, vs := range cfg.VirtualServers {
 		for _, rs := range vs.RealServers {
-			add(host.towards(rs.Addr))
+			all[rs.Addr] = true
 		}
 		if vs.Sorry != nil {
-			add(host.towards(vs.Sorry.Addr))
+			all[vs.Sorry.Addr] = true
 		}
 	}
-	return sortedSet(names)
+	return all
 }
 
 func sortedSet(names []string) []string {
