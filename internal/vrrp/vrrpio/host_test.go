@@ -138,12 +138,22 @@ func connect(a, b *host) {
 		h.ip(fmt.Sprintf("addr add 10.0.0.%d/24 dev v0; link set v0 up", i+1))
 		sw.ip(fmt.Sprintf("link set p%d master br0; link set p%d up", i, i))
 	}
-	for i := range 2 { // ports forward some time after they are up
-		eventually(a.t, "port forwards", func() bool {
-			out, _ := sw.run("ip", "-d", "link", "show", fmt.Sprintf("p%d", i))
-			return strings.Contains(out, "state forwarding")
-		})
+	for i, h := range []*host{a, b} {
+		h.awaitLink("v0", " state UP ")
+		sw.awaitLink(fmt.Sprintf("p%d", i), " state UP ")
+		sw.awaitLink(fmt.Sprintf("p%d", i), " state forwarding ")
 	}
+}
+
+// awaitLink waits for what ip(8) says of a link. One that was set up drops
+// packets until the kernel finds it operational, and a port of a bridge until
+// that noticed it.
+func (h *host) awaitLink(dev, text string) {
+	h.t.Helper()
+	eventually(h.t, dev+text, func() bool {
+		out, err := h.run("ip", "-d", "link", "show", "dev", dev)
+		return err == nil && strings.Contains(out, text)
+	})
 }
 
 // eventually waits until a condition holds.

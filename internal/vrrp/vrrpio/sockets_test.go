@@ -67,6 +67,8 @@ func TestSocketsSendAndReceive(t *testing.T) {
 	connect(a, b)
 	a.ip("link add w0 type veth peer name w0 netns " + b.path + "; link set w0 up")
 	b.ip("link set w0 up")
+	a.awaitLink("w0", " state UP ")
+	b.awaitLink("w0", " state UP ")
 	from := sockets(t, a, vrrpio.Interface{Name: "v0"}, vrrpio.Interface{Name: "w0"})
 	to := sockets(t, b, vrrpio.Interface{Name: "v0", AH: true}, vrrpio.Interface{Name: "w0"})
 
