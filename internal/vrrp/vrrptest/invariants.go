@@ -3,6 +3,7 @@ package vrrptest
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/vrrp"
@@ -89,12 +90,25 @@ func (l *lan) check() {
 	if !l.clean() || l.now.Sub(l.disturbed) < l.bound() {
 		return
 	}
+	seen := make([]virtualRouter, 0, 8)
 	for _, r := range l.routers {
 		for n := range r.running.Instances {
-			l.checkVirtualRouter(r.running.Instances[n].Interface, r.running.Instances[n].VRID)
+			v := virtualRouter{r.running.Instances[n].Interface, r.running.Instances[n].VRID}
+			if !slices.Contains(seen, v) {
+				seen = append(seen, v)
+				l.checkVirtualRouter(v)
+			}
 		}
 	}
 }
+
+// virtualRouter is a VRID on a segment.
+type virtualRouter struct {
+	segment string
+	vrid    uint8
+}
+
+func (v virtualRouter) String() string { return fmt.Sprintf("VRID %d on %s", v.vrid, v.segment) }
 
 func (l *lan) checkGroups(r *router) {
 	for _, g := range r.running.Groups {
@@ -133,19 +147,18 @@ type side struct {
 
 func (s side) String() string { return fmt.Sprintf("%s (%v, priority %d)", s.name, s.addr, s.priority) }
 
-// checkVirtualRouter looks at one VRID on one segment.
-func (l *lan) checkVirtualRouter(segment string, vrid uint8) {
-	var active, all []side
+func (l *lan) checkVirtualRouter(v virtualRouter) {
+	active, all := make([]side, 0, 8), make([]side, 0, 8)
 	for _, r := range l.routers {
 		if r.machine == nil {
 			continue
 		}
 		for n := range r.running.Instances {
 			i := &r.running.Instances[n]
-			if i.Interface != segment || i.VRID != vrid {
+			if i.VRID != v.vrid || i.Interface != v.segment {
 				continue
 			}
-			s := side{r.name, r.source(segment), r.priorities[i.Name], i.Preempt || i.Priority == 255}
+			s := side{r.name, r.source(v.segment), r.priorities[i.Name], i.Preempt || i.Priority == 255}
 			switch r.states[i.Name] {
 			case vrrp.Active:
 				active = append(active, s)
@@ -158,13 +171,13 @@ func (l *lan) checkVirtualRouter(segment string, vrid uint8) {
 	}
 	switch {
 	case len(active) > 1:
-		l.fail("invariant 1: VRID %d on %s has %d Active routers: %v", vrid, segment, len(active), active)
+		l.fail("invariant 1: %v has %d Active routers: %v", v, len(active), active)
 	case len(active) == 0 && len(all) > 0:
-		l.fail("invariant 2: VRID %d on %s has no Active router among %v", vrid, segment, all)
+		l.fail("invariant 2: %v has no Active router among %v", v, all)
 	case len(active) == 1:
 		for _, s := range all {
 			if s.preempts && s.priority > active[0].priority {
-				l.fail("invariant 3: VRID %d on %s: %v is Active in spite of %v", vrid, segment, active[0], s)
+				l.fail("invariant 3: %v: %v is Active in spite of %v", v, active[0], s)
 			}
 		}
 	}
