@@ -77,11 +77,10 @@ func serve(t *testing.T, d *director) (*api.Client, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
+	ctx := t.Context() // ends before Cleanup
 	go func() { done <- api.NewServer(d, nil).Serve(ctx, ln) }()
 	t.Cleanup(func() {
-		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
@@ -277,7 +276,7 @@ func TestStopDuringReload(t *testing.T) {
 	})
 	asked := make(chan error, 1)
 	go func() {
-		_, err := api.NewClient(path).Reload(context.Background())
+		_, err := api.NewClient(path).Reload(t.Context())
 		asked <- err
 	}()
 	time.Sleep(50 * time.Millisecond)
@@ -307,7 +306,7 @@ func TestClose(t *testing.T) {
 		if !early {
 			asked := make(chan error, 1)
 			go func() {
-				_, err := api.NewClient(path).Reload(context.Background())
+				_, err := api.NewClient(path).Reload(t.Context())
 				asked <- err
 			}()
 			time.Sleep(50 * time.Millisecond)

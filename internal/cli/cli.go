@@ -134,8 +134,8 @@ func (a *app) root() *cobra.Command {
 	f := root.PersistentFlags()
 	f.StringVar(&a.instance, "instance", "default", "`NAME` of the director, when several run on a host")
 	f.StringVar(&a.runDir, "run-dir", "/run/kaname", "`DIR` of control sockets and run-time files")
-	for _, make := range subcommands {
-		root.AddCommand(make(a))
+	for _, newCommand := range subcommands {
+		root.AddCommand(newCommand(a))
 	}
 	return root
 }

@@ -2,6 +2,7 @@ package ipvsadm
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -46,7 +47,7 @@ func WriteList(w io.Writer, r Request, size uint64, services []lvs.ServiceStatus
 	if r.Service == nil {
 		fmt.Fprintf(out, "IP Virtual Server version 1.2.1 (size=%d)\n", size)
 	}
-	out.WriteString(headers[r.View])
+	fmt.Fprint(out, headers[r.View])
 	for _, s := range order(services, r.NoSort) {
 		writeService(out, r, s, n)
 		for _, d := range s.Destinations {
@@ -66,18 +67,18 @@ func writeService(out *bufio.Writer, r Request, s lvs.ServiceStatus, n Names) {
 		fmt.Fprintf(out, "%-33s", name)
 		writeNumbers(out, r.Exact, rates(s.Rates))
 	case Plain, Thresholds, PersistentConn, TunInfo:
-		out.WriteString(name + " " + string(s.Scheduler))
+		fmt.Fprint(out, name + " " + string(s.Scheduler))
 		if f := schedulerFlags(s.Service); f != "" {
-			out.WriteString(" (" + f + ")")
+			fmt.Fprint(out, " (" + f + ")")
 		}
 		if s.Persistence != 0 {
 			fmt.Fprintf(out, " persistent %d", s.Persistence/time.Second)
 		}
 		if s.OnePacket {
-			out.WriteString(" ops")
+			fmt.Fprint(out, " ops")
 		}
 	}
-	out.WriteByte('\n')
+	fmt.Fprintln(out)
 }
 
 func writeDestination(out *bufio.Writer, r Request, p lvs.Protocol, d lvs.DestinationStatus, n Names) {
@@ -103,7 +104,7 @@ func writeDestination(out *bufio.Writer, r Request, p lvs.Protocol, d lvs.Destin
 		}
 		fmt.Fprintf(out, "  -> %-28s %-7s %-13s %-6d %-10d %-10d", name, forward(d.Method), tun, d.Weight, d.Active, d.Inactive)
 	}
-	out.WriteByte('\n')
+	fmt.Fprintln(out)
 }
 
 // WriteSave prints the table as the commands that would make it.
@@ -116,18 +117,18 @@ func WriteSave(w io.Writer, services []lvs.ServiceStatus, n Names) error {
 			fmt.Fprintf(out, " -p %d", s.Persistence/time.Second)
 		}
 		if s.OnePacket {
-			out.WriteString(" -o")
+			fmt.Fprint(out, " -o")
 		}
 		if f := schedulerFlags(s.Service); f != "" {
-			out.WriteString(" -b " + f)
+			fmt.Fprint(out, " -b " + f)
 		}
-		out.WriteByte('\n')
+		fmt.Fprintln(out)
 		for _, d := range s.Destinations {
 			fmt.Fprintf(out, "-a %s -r %s %s -w %d", name, n.addrPort(portProtocol(s.ServiceKey), d.AddrPort()), saveMethod(d.Method), d.Weight)
 			if d.Method == lvs.TUN {
-				out.WriteString(" --tun-type ipip")
+				fmt.Fprint(out, " --tun-type ipip")
 			}
-			out.WriteByte('\n')
+			fmt.Fprintln(out)
 		}
 	}
 	return out.Flush()
@@ -137,12 +138,11 @@ func WriteSave(w io.Writer, services []lvs.ServiceStatus, n Names) error {
 // stops at the first error of conns and returns it.
 func WriteConnections(w io.Writer, conns iter.Seq2[lvs.Connection, error], n Names) error {
 	out := bufio.NewWriterSize(w, 1<<16)
-	out.WriteString("IPVS connection entries\n" +
+	fmt.Fprint(out, "IPVS connection entries\n" +
 		"pro expire state       source             virtual            destination\n")
 	for c, err := range conns {
 		if err != nil {
-			out.Flush()
-			return err
+			return errors.Join(err, out.Flush())
 		}
 		secs := int(max(c.Expires, 0) / time.Second)
 		expire := fmt.Sprintf("%02d:%02d", secs/60, secs%60)
@@ -176,7 +176,7 @@ func rates(r lvs.Rates) [5]uint64 {
 
 func writeNumbers(out *bufio.Writer, exact bool, numbers [5]uint64) {
 	for _, v := range numbers {
-		out.WriteString(number(v, exact))
+		fmt.Fprint(out, number(v, exact))
 	}
 }
 
