@@ -109,7 +109,8 @@ const maxSources = 1024
 
 // limiter holds observations back that were reported just now.
 type limiter struct {
-	seen map[source]*sighting
+	seen  map[source]*sighting
+	swept time.Time
 }
 
 // source is what makes two observations the same.
@@ -149,8 +150,13 @@ func (l *limiter) allow(now time.Time, o Observation) int {
 	return n
 }
 
-// forget makes room by what was not seen lately. It reports whether it could.
+// forget makes room by what was not seen lately. It reports whether it could,
+// and looks no more often than things can have changed.
 func (l *limiter) forget(now time.Time) bool {
+	if now.Sub(l.swept) < reportEvery {
+		return false
+	}
+	l.swept = now
 	before := len(l.seen)
 	for k, s := range l.seen {
 		if now.Sub(s.reported) > 10*reportEvery {

@@ -20,25 +20,27 @@ const (
 // processes that the thread starts do not inherit it.
 func realtime(log *slog.Logger) (restore func()) {
 	runtime.LockOSThread()
+	before, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		log.Debug("no precedence for vrrp", "reason", err)
+		return runtime.UnlockOSThread
+	}
 	attr := unix.SchedAttr{
 		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR,
 		Flags: unix.SCHED_FLAG_RESET_ON_FORK, Priority: rtPriority,
 	}
-	rtErr := unix.SchedSetAttr(0, &attr, 0)
-	if rtErr == nil {
-		return func() { ordinary(log) }
+	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
+		niceErr := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), niceValue)
+		log.Debug("no real-time priority for vrrp", "reason", err, "nice", niceErr == nil)
 	}
-	niceErr := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), niceValue)
-	log.Debug("no real-time priority for vrrp", "reason", rtErr, "nice", niceErr == nil)
-	return func() { ordinary(log) }
+	return func() { giveBack(before, log) }
 }
 
-// ordinary makes the thread what it was, and releases it. A thread that cannot
-// be made ordinary is left locked: it ends with the goroutine.
-func ordinary(log *slog.Logger) {
-	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}
-	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
-		log.Debug("thread keeps its priority", "reason", err)
+// giveBack makes the thread what it was, and releases it. A thread for which
+// that fails is left locked: it ends with the goroutine.
+func giveBack(before *unix.SchedAttr, log *slog.Logger) {
+	if err := unix.SchedSetAttr(0, before, 0); err != nil {
+		log.Debug("thread keeps its precedence", "reason", err)
 		return
 	}
 	runtime.UnlockOSThread()
