@@ -67,9 +67,9 @@ func writeService(out *bufio.Writer, r Request, s lvs.ServiceStatus, n Names) {
 		fmt.Fprintf(out, "%-33s", name)
 		writeNumbers(out, r.Exact, rates(s.Rates))
 	case Plain, Thresholds, PersistentConn, TunInfo:
-		fmt.Fprint(out, name + " " + string(s.Scheduler))
+		fmt.Fprint(out, name+" "+string(s.Scheduler))
 		if f := schedulerFlags(s.Service); f != "" {
-			fmt.Fprint(out, " (" + f + ")")
+			fmt.Fprint(out, " ("+f+")")
 		}
 		if s.Persistence != 0 {
 			fmt.Fprintf(out, " persistent %d", s.Persistence/time.Second)
@@ -120,7 +120,7 @@ func WriteSave(w io.Writer, services []lvs.ServiceStatus, n Names) error {
 			fmt.Fprint(out, " -o")
 		}
 		if f := schedulerFlags(s.Service); f != "" {
-			fmt.Fprint(out, " -b " + f)
+			fmt.Fprint(out, " -b "+f)
 		}
 		fmt.Fprintln(out)
 		for _, d := range s.Destinations {
@@ -138,7 +138,7 @@ func WriteSave(w io.Writer, services []lvs.ServiceStatus, n Names) error {
 // stops at the first error of conns and returns it.
 func WriteConnections(w io.Writer, conns iter.Seq2[lvs.Connection, error], n Names) error {
 	out := bufio.NewWriterSize(w, 1<<16)
-	fmt.Fprint(out, "IPVS connection entries\n" +
+	fmt.Fprint(out, "IPVS connection entries\n"+
 		"pro expire state       source             virtual            destination\n")
 	for c, err := range conns {
 		if err != nil {
