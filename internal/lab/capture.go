@@ -65,33 +65,44 @@ func (c *Capture) read() {
 	}
 	buf := make([]byte, 1<<16)
 	for {
-		var n int
-		var from unix.Sockaddr
 		var failed error
 		err := raw.Read(func(fd uintptr) bool {
-			n, from, failed = unix.Recvfrom(int(fd), buf, 0)
+			failed = c.receive(int(fd), buf)
 			return !errors.Is(failed, unix.EAGAIN)
 		})
 		if err != nil {
-			return // Stop closed the socket
+			break // Stop has set a deadline
 		}
-		if failed != nil {
-			continue // ENETDOWN: the link was cut, it may come back
-		}
-		p := Packet{Time: time.Now(), Data: append([]byte(nil), buf[:n]...)}
-		if ll, ok := from.(*unix.SockaddrLinklayer); ok {
-			p.Outgoing = ll.Pkttype == unix.PACKET_OUTGOING
-		}
-		c.mu.Lock()
-		c.packets = append(c.packets, p)
-		c.mu.Unlock()
+		// Any other failure is ENETDOWN: the link was cut, it may come back.
 	}
+	// What was on the wire before Stop belongs to the capture.
+	_ = raw.Control(func(fd uintptr) {
+		for !errors.Is(c.receive(int(fd), buf), unix.EAGAIN) {
+		}
+	})
 }
 
-// Stop ends the capture and returns its packets.
+// receive takes one packet from the socket.
+func (c *Capture) receive(fd int, buf []byte) error {
+	n, from, err := unix.Recvfrom(fd, buf, 0)
+	if err != nil {
+		return err
+	}
+	p := Packet{Time: time.Now(), Data: append([]byte(nil), buf[:n]...)}
+	if ll, ok := from.(*unix.SockaddrLinklayer); ok {
+		p.Outgoing = ll.Pkttype == unix.PACKET_OUTGOING
+	}
+	c.mu.Lock()
+	c.packets = append(c.packets, p)
+	c.mu.Unlock()
+	return nil
+}
+
+// Stop ends the capture and returns its packets: all that passed before it.
 func (c *Capture) Stop() []Packet {
-	c.file.Close()
+	_ = c.file.SetReadDeadline(time.Unix(1, 0)) // fails only on a stopped capture
 	<-c.done
+	c.file.Close()
 	return c.Packets()
 }
 

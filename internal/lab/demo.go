@@ -192,12 +192,15 @@ func (d *demo) holdOpen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.quote(table, 12)
-	for line := range strings.SplitSeq(table, "\n") {
+	lines := strings.Split(strings.TrimSpace(table), "\n")
+	for _, line := range lines {
 		if strings.Contains(line, d.held.Local().String()) && strings.Contains(line, "ESTABLISHED") {
+			d.quote(strings.Join(lines[:min(2, len(lines))], "\n")+"\n"+line, 3)
+			d.say("  (and %d that are over and will be forgotten)", len(lines)-3)
 			return d.showServices(ask, demoMaster)
 		}
 	}
+	d.quote(table, 30)
 	return fmt.Errorf("promised: the table shows %s ESTABLISHED", d.held.Local())
 }
 

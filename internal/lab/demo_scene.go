@@ -30,6 +30,7 @@ const demoDrawing = `
                |                       |
      rs1 192.0.2.21              rs2 192.0.2.22     two real servers, which
      (VIP on lo)                 (VIP on lo)        answer the client directly
+
 `
 
 // demoTopology is the drawing, built.

@@ -192,6 +192,9 @@ func (h *Host) onLose(f func()) {
 
 func (h *Host) close() error {
 	errs := []error{h.killEverything()}
+	for _, p := range h.procs {
+		p.forgetNotify()
+	}
 	if h.nl != nil {
 		h.nl.Close()
 	}

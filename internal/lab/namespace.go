@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -68,29 +70,43 @@ func killInside(path string) error {
 	return killAll(ns)
 }
 
-// killAll repeats until a scan finds nothing: a process may fork while it is
-// being looked for.
+// killAll repeats until a scan finds nothing (a process may fork while it is
+// being looked for) and all that was killed is gone, with its files and locks.
 func killAll(ns inode) error {
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(10 * time.Second)
+	dying := map[int]bool{}
 	for {
 		pids, err := processesIn(ns)
 		if err != nil {
 			return err
 		}
-		if len(pids) == 0 {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("processes %v do not die", pids)
-		}
 		for _, pid := range pids {
+			dying[pid] = true
 			// Gone meanwhile is what we want.
 			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 				return fmt.Errorf("kill process %d: %w", pid, err)
 			}
 		}
+		maps.DeleteFunc(dying, func(pid int, _ bool) bool { return isGone(pid) })
+		if len(pids) == 0 && len(dying) == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("processes %v do not die", slices.Sorted(maps.Keys(dying)))
+		}
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// isGone reports whether nothing of a process is left but, perhaps, a zombie.
+// Its first thread leaves the namespace early, while others may still be
+// giving back memory and files.
+func isGone(pid int) bool {
+	if _, err := startTime(pid); err == nil {
+		return false
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return err != nil || len(threads) <= 1
 }
 
 // processesIn lists the living processes of a network namespace, our own

@@ -19,7 +19,9 @@ import (
 // Program is a program to start in a host.
 type Program struct {
 	Args []string // Args[0] is looked up in PATH
-	Env  []string // added to the environment of the lab's process
+	// Env is added to the environment of the lab's process. LAB_HOST_DIR is
+	// always set, to Host.Dir.
+	Env []string
 	// Name is the base name of its log, by default that of Args[0].
 	Name string
 	// Notify gives it a NOTIFY_SOCKET (sd_notify(3)) for Process.WaitReady.
@@ -51,7 +53,8 @@ func (h *Host) Start(p Program) (*Process, error) {
 	n := h.starts
 	h.mu.Unlock()
 	proc := &Process{host: h, exited: make(chan struct{}), logPath: filepath.Join(h.Dir(), fmt.Sprintf("%s.%d.log", p.Name, n))}
-	env := append(os.Environ(), p.Env...)
+	env := append(os.Environ(), "LAB_HOST_DIR="+h.Dir())
+	env = append(env, p.Env...)
 	if p.Notify {
 		sock := filepath.Join(h.Dir(), fmt.Sprintf("notify.%d", n))
 		conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: sock, Net: "unixgram"})
@@ -91,7 +94,9 @@ func (p *Process) start(prog Program, env []string) error {
 		p.result = p.cmd.Wait()
 		close(p.exited)
 		if p.notify != nil {
-			_ = p.notify.Close() // wakes WaitReady, which then finds exited closed
+			// Wakes WaitReady, which then finds exited closed. The socket stays:
+			// a successor of the process may go on using it (MAINPID).
+			_ = p.notify.SetReadDeadline(time.Unix(1, 0))
 		}
 	}()
 	return nil
@@ -127,6 +132,14 @@ func (p *Process) Signal(s unix.Signal) error {
 	return nil
 }
 
+// forgetNotify closes the notify socket; the process and its successors are
+// gone.
+func (p *Process) forgetNotify() {
+	if p.notify != nil {
+		_ = p.notify.Close() // nobody is left who would care
+	}
+}
+
 // Kill is kill -9 of the process alone.
 func (p *Process) Kill() error { return p.Signal(unix.SIGKILL) }
 
@@ -155,11 +168,6 @@ func (p *Process) Log() string {
 func (p *Process) WaitReady(ctx context.Context) error {
 	if p.notify == nil {
 		return errors.New("the program was started without Notify")
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := p.notify.SetReadDeadline(deadline); err != nil {
-			return err
-		}
 	}
 	stop := context.AfterFunc(ctx, func() { _ = p.notify.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -61,6 +62,40 @@ func TestOwnTraffic(t *testing.T) {
 		t.Errorf("balanced meanwhile: %s", r)
 	}
 	checkARP(t, capture.Stop(), lb1, own, target.Addr())
+}
+
+// A frame that is addressed to another host is not ours, even if a switch
+// floods it to us: a director that balanced it would answer beside the one
+// that was asked. Here the switch has forgotten the lost master's MAC.
+func TestFloodedFrames(t *testing.T) {
+	t.Parallel()
+	target := netip.MustParseAddrPort(clusterVIP + ":80")
+	l := stage(t, cluster())
+	client, lb1, lb2 := l.Host("client"), l.Host("lb1"), l.Host("lb2")
+	serve(t, l, ":80", "rs1", "rs2")
+	direct(t, lb1, clusterConfig(200, 1, 1))
+	moved(t, 10*time.Second, lb1, lb2, clusterVIP)
+	direct(t, lb2, clusterConfig(100, 1, 1))
+	answers(t, client, target)
+	if err := lb1.Lose(); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for range 5 {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		a, err := client.Get(ctx, target)
+		cancel()
+		if hasAll(lb2, clusterVIP) {
+			break // it has taken over and may answer
+		}
+		asked++
+		if err == nil {
+			t.Errorf("lb2 balanced a request addressed to lb1's MAC: %s answered it", a.Server)
+		}
+	}
+	if asked == 0 {
+		t.Error("lb2 took over before the first request")
+	}
 }
 
 // echo answers every byte on a port of a host until the host's lab ends.

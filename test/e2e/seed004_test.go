@@ -22,7 +22,7 @@ func report004() lab.Topology {
 				{Name: "eth0", Segment: "service", Addrs: []string{"192.168.2." + last + "/24"}},
 				{Name: "eth1", Segment: "backend", Addrs: []string{"10.1.2." + last + "/24"}},
 			},
-			Files: map[string]string{"/var/scripts/failover.sh": "#!/bin/sh\necho \"$# $*\" >> \"$LAB_DIR/$(uname -n)/notified\"\n"},
+			Files: map[string]string{"/var/scripts/failover.sh": "#!/bin/sh\necho \"$# $*\" >> \"$LAB_HOST_DIR/notified\"\n"},
 		}
 	}
 	return lab.Topology{
