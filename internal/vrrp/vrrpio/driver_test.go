@@ -206,6 +206,45 @@ func TestPacketsBeforeTimer(t *testing.T) {
 	})
 }
 
+// lastMoment is a Transport whose wait ends at the deadline, and a packet comes
+// in that same moment, as it may with real sockets.
+type lastMoment struct {
+	*station
+	once bool
+}
+
+func (l *lastMoment) Receive(deadline time.Time) (string, []byte, bool) {
+	if wait := time.Until(deadline); !deadline.IsZero() && wait > 0 && !l.once {
+		l.once = true
+		time.Sleep(wait)
+		l.in <- frame{"v0", nil}
+		return "", nil, false
+	}
+	return l.station.Receive(deadline)
+}
+
+func TestPacketOfTheLastMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &script{deadline: time.Now().Add(time.Second)}
+		m.step = func(_ time.Time, in vrrp.Input) []vrrp.Action {
+			if _, ok := in.(vrrp.TimerFired); ok {
+				m.deadline = time.Time{}
+			}
+			return nil
+		}
+		s := &lastMoment{station: newLAN().join()}
+		d := vrrpio.New(vrrpio.Spec{Machine: m, Transport: s, Announcer: s})
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if err := d.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if d := cmp.Diff([]string{"PacketReceived", "TimerFired", "Stop"}, m.inputs); d != "" {
+			t.Errorf("inputs (-want +got):\n%s", d)
+		}
+	})
+}
+
 // TestFloodDoesNotStarveTimer: packets without end must not keep a master from
 // sending its adverts, nor commands from being heard.
 func TestFloodDoesNotStarveTimer(t *testing.T) {
