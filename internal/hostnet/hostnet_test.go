@@ -302,6 +302,8 @@ func text(c hostnet.Change) string {
 	switch c := c.(type) {
 	case hostnet.LinkChange:
 		return fmt.Sprintf("link %s up=%v gone=%v", c.Interface, c.Up, c.Gone)
+	case hostnet.Synced:
+		return "synced"
 	case hostnet.PrimaryChange:
 		return fmt.Sprintf("primary %s %s", c.Interface, c.Addr)
 	case hostnet.AddressChange:
@@ -321,7 +323,7 @@ func TestMonitor(t *testing.T) {
 	}
 	expect(t, changes,
 		"link lo up=false gone=false", "link v1 up=true gone=false", "link v0 up=true gone=false",
-		"address v0 10.0.0.1/24 added=true marked=false", "primary v0 10.0.0.1")
+		"address v0 10.0.0.1/24 added=true marked=false", "primary v0 10.0.0.1", "synced")
 
 	ip(t, "link set v1 down") // no carrier on v0
 	expectSet(t, changes, "link v0 up=false gone=false", "link v1 up=false gone=false")
