@@ -200,7 +200,7 @@ type SorryServer struct {
 // RealServer is one real_server with its checkers.
 type RealServer struct {
 	Where
-	Addr netip.Addr
+	Addr             netip.Addr
 	Port             uint16
 	Weight           int // 1
 	Method           lvs.Method

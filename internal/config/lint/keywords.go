@@ -59,7 +59,7 @@ func (c *checker) override(old, winner *syntax.Statement, what string) {
 		return
 	}
 	c.report(winner.Pos().Place(),
-		fmt.Sprintf("%s overrides %s at %s: they are two spellings of %s, and the later one counts", text(winner), text(old), at, what),
+		fmt.Sprintf("%s overrides %s at %s: both set %s, and the later line counts", text(winner), text(old), at, what),
 		fmt.Sprintf("remove the line that is not meant, %q or %q", text(old), text(winner)))
 }
 

@@ -27,7 +27,7 @@ func nopreemptWithWeight(c *checker) {
 		}
 		for _, t := range c.trackers(in) {
 			if t.weight != 0 {
-				c.report(t.Where, fmt.Sprintf("vrrp_instance %s has nopreempt: when %s fails, the priority changes by %d but the addresses stay, since a nopreempt backup never takes over from a living master", in.Name, t.Name, t.weight),
+				c.report(t.Where, fmt.Sprintf("vrrp_instance %s has nopreempt: when %s fails, the priority changes by %d but the addresses stay, since a nopreempt backup never takes over from a living master", in.Name, t.Name, max(t.weight, -t.weight)),
 					"weight 0, so that the failure is a FAULT, or remove nopreempt")
 			}
 		}

@@ -1,0 +1,96 @@
+package lint
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kaname-lb/kaname/internal/config"
+	"github.com/kaname-lb/kaname/internal/config/syntax"
+	"github.com/kaname-lb/kaname/internal/finding"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const separator = "----------\n"
+
+// TestRules reads testdata/*.txt: a configuration, a line of dashes, and the
+// findings of all rules. Every rule must speak in at least one of them, and in
+// at least one configuration it must be silent.
+func TestRules(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no golden files", err)
+	}
+	spoke := map[string]int{}
+	for _, name := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			input, want, _ := strings.Cut(string(b), separator)
+			cfg, tree, _ := config.Load(syntax.MapFiles{"t.conf": input}, "t.conf", config.Options{})
+			got := ""
+			seen := map[string]bool{}
+			for _, f := range Check(cfg, tree) {
+				got += fmt.Sprintf("%s [%s]\n", f, f.Rule)
+				if f.Fix != "" {
+					got += "    fix: " + f.Fix + "\n"
+				}
+				if f.Severity == finding.Error {
+					t.Errorf("%s is an error; rules only warn", f)
+				}
+				if f.Source == "" {
+					t.Errorf("%s has no source line", f)
+				}
+				seen[f.Rule] = true
+			}
+			for r := range seen {
+				spoke[r]++
+			}
+			if *update {
+				if err := os.WriteFile(name, []byte(input+separator+got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+	for _, r := range rules {
+		if n := spoke[r.name]; n == 0 || n == len(files) {
+			t.Errorf("rule %s speaks in %d of %d configurations", r.name, n, len(files))
+		}
+	}
+}
+
+// TestSeedOverride pins what the seeds' troubles look like: the line that overrides
+// and the line that is overridden.
+func TestSeedOverride(t *testing.T) {
+	b, err := os.ReadFile("../testdata/seeds/000.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, tree, _ := config.Load(syntax.MapFiles{"keepalived.conf": string(b)}, "keepalived.conf", config.Options{})
+	for _, f := range Check(cfg, tree) {
+		if f.Rule != "overridden-synonym" {
+			continue
+		}
+		if f.Where.Line != 21 || !strings.Contains(f.What, "lb_algo lc overrides lvs_sched rr at keepalived.conf:19:3") {
+			t.Errorf("got %s", f)
+		}
+		if f.Source != "  lb_algo lc" {
+			t.Errorf("source %q", f.Source)
+		}
+		return
+	}
+	t.Error("the override was not found")
+}
