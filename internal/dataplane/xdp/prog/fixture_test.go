@@ -30,13 +30,28 @@ var (
 
 var hooks = []progtest.Hook{progtest.XDP, progtest.TC}
 
-// world loads a world or says why it cannot.
+// The programs are loaded once: the verifier takes most of a second.
+var shared *progtest.World
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared != nil {
+		shared.Close()
+	}
+	os.Exit(code)
+}
+
+// world is the shared world, reset, or the reason why there is none. Tests
+// that use it do not run in parallel.
 func world(t testing.TB, o progtest.Options) *progtest.World {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: loads BPF programs")
 	}
-	w, err := progtest.New(o)
+	var err error
+	if shared == nil {
+		shared, err = progtest.New(progtest.Options{Sets: 4096})
+	}
 	var ve *ebpf.VerifierError
 	if errors.As(err, &ve) {
 		s := fmt.Sprintf("%+v", ve)
@@ -45,8 +60,10 @@ func world(t testing.TB, o progtest.Options) *progtest.World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(w.Close)
-	return w
+	if err := shared.Reset(o); err != nil {
+		t.Fatal(err)
+	}
+	return shared
 }
 
 // server is real server i with a method.

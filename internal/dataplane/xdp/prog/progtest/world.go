@@ -57,8 +57,22 @@ type World struct {
 	nextDest uint32
 }
 
-// New loads the programs and writes the settings: LVS's timeouts, HZ 250.
+// New loads the programs and resets the world.
 func New(o Options) (*World, error) {
+	o = o.defaults()
+	w := &World{}
+	err := w.load(o)
+	if err == nil {
+		err = w.Reset(o)
+	}
+	if err != nil {
+		w.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (o Options) defaults() Options {
 	if o.Sets == 0 {
 		o.Sets = 64
 	}
@@ -68,20 +82,59 @@ func New(o Options) (*World, error) {
 	if o.Dests == 0 {
 		o.Dests = 8192
 	}
-	w := &World{nextSvc: 1}
-	if err := w.load(o); err != nil {
-		w.Close()
-		return nil, err
+	return o
+}
+
+// Reset empties every map and writes the settings: LVS's timeouts, HZ 250.
+// Sets may be fewer than the table was loaded with, Stash and Dests are those
+// of New.
+func (w *World) Reset(o Options) error {
+	o = o.defaults()
+	clear(w.conns)
+	clear(w.counts)
+	for _, name := range []string{"stash", "services", "frags", "macs"} {
+		if err := empty(w.Map(name)); err != nil {
+			return fmt.Errorf("empty %s: %w", name, err)
+		}
 	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	for i := range prog.Reasons {
+		err = errors.Join(err, w.Map("reasons").Put(uint32(i), make([]uint64, cpus)))
+	}
+	for i := range w.nextDest {
+		err = errors.Join(err, w.Map("dstats").Put(i, make([]prog.Counters, cpus)), w.Map("dests").Put(i, &prog.Dest{}))
+	}
+	for i := range w.nextSvc {
+		err = errors.Join(err, w.Map("sstats").Put(i, make([]prog.Counters, cpus)), w.Map("srun").Put(i, &prog.ServiceRun{}))
+	}
+	if err = errors.Join(err, w.Map("runtime").Put(uint32(0), &prog.Runtime{})); err != nil {
+		return err
+	}
+	w.nextRing, w.nextDest, w.nextSvc = 0, 0, 1
 	s := prog.Settings{HashSeed: o.Seed, ConnsMask: o.Sets - 1, TickShift: 1, Flags: o.Flags}
 	for i, sec := range [12]uint32{2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 300} {
 		s.Timeouts[i] = sec * 125
 	}
-	if err := w.Set(s); err != nil {
-		w.Close()
-		return nil, err
+	return w.Set(s)
+}
+
+// empty deletes every key of a hash map.
+func empty(m *ebpf.Map) error {
+	key := make([]byte, m.KeySize())
+	for {
+		switch err := m.NextKey(nil, &key); {
+		case errors.Is(err, ebpf.ErrKeyNotExist):
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := m.Delete(key); err != nil {
+			return err
+		}
 	}
-	return w, nil
 }
 
 func (w *World) load(o Options) error {
