@@ -29,6 +29,7 @@ func enter(t *testing.T) *announce.Announcer {
 		t.Fatalf("network namespace: %v", err)
 	}
 	ip(t, "link add v0 type veth peer name v1; link set v0 address 02:07:00:00:00:11; link set v0 up; link set v1 up")
+	awaitUp(t)
 	a, err := announce.New()
 	if err != nil {
 		t.Fatal(err)
@@ -48,6 +49,21 @@ func ip(t *testing.T, commands string) {
 			t.Fatalf("ip %s: %v: %s", c, err, out)
 		}
 	}
+}
+
+// awaitUp waits until v0 is operational: it drops packets until then.
+func awaitUp(t *testing.T) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		out, err := exec.Command("ip", "link", "show", "dev", "v0").CombinedOutput()
+		if err != nil {
+			t.Fatalf("ip link: %v: %s", err, out)
+		}
+		if strings.Contains(string(out), " state UP ") {
+			return
+		}
+	}
+	t.Fatal("v0 did not come up in 10 s")
 }
 
 // listen opens a socket that receives all ARP of an interface.
@@ -138,6 +154,7 @@ func TestInterfaceReturns(t *testing.T) {
 		t.Errorf("got %v, want an error about the link", err)
 	}
 	ip(t, "link set v0 up; link set v1 up")
+	awaitUp(t)
 	fd := listen(t, "v1")
 	if err := a.Announce("v0", vip, 1); err != nil {
 		t.Fatal(err)
