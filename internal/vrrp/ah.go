@@ -2,7 +2,7 @@ package vrrp
 
 import (
 	"crypto/hmac"
-	"crypto/md5" //nolint:gosec // RFC 2403 is what keepalived's AH is made of
+	"crypto/md5" // RFC 2403 HMAC-MD5-96 is what the other routers check
 	"encoding/binary"
 	"net/netip"
 )

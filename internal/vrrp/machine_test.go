@@ -193,6 +193,19 @@ func TestAHReplayToBackup(t *testing.T) {
 	}
 }
 
+// Also at fault a router keeps up with the sequence number, so that the others
+// do not refuse it when it takes over.
+func TestAHSequenceWhileAtFault(t *testing.T) {
+	spec := plain("VI_1", 51, 100, "10.7.0.100")
+	spec.Auth, spec.Password = vrrp.AuthAH, "k@l"
+	r := boot(one(spec))
+	r.step(vrrp.LinkChanged{Interface: "eth0"})
+	got := kinds[vrrp.Ignored](r.hear(from(spec, 200)))
+	if len(got) != 1 || got[0].Reason != vrrp.IgnoreNotUp || r.m.Status().Instances[0].Sequence != 1000 {
+		t.Errorf("got %v, sequence %d", got, r.m.Status().Instances[0].Sequence)
+	}
+}
+
 // RFC 3768 §6.4.3: an Active router that hears priority 0 answers at once.
 func TestActiveAnswersPriorityZero(t *testing.T) {
 	spec := plain("VI_1", 51, 100, "10.7.0.100")
@@ -295,7 +308,9 @@ func TestIPIdentification(t *testing.T) {
 func TestStopIsFinal(t *testing.T) {
 	spec := plain("VI_1", 51, 100, "10.7.0.100")
 	r := bootActive(one(spec))
-	if got := r.step(vrrp.Start{}); len(got) != 0 {
+	before := r.m.Resumes()
+	again := vrrp.Start{Resume: []vrrp.Resume{{Instance: "VI_1", State: vrrp.Active, Sequence: 77, IPID: 77}}}
+	if got := r.step(again); len(got) != 0 || !cmp.Equal(before, r.m.Resumes()) {
 		t.Errorf("a second Start: %v", got)
 	}
 	if got := kinds[vrrp.SendPacket](r.step(vrrp.Stop{})); len(got) != 1 || got[0].Priority != 0 {

@@ -11,19 +11,25 @@ import (
 var noAddr netip.Addr
 
 // stepPacket takes a packet to the instance it is for.
+//
+// Compat: keepalived 2.2.7 starts its Adver_Timer anew with each packet it
+// reads, also with those it drops, and so falls silent beside a router it
+// disagrees with; here a packet that is dropped changes nothing.
 func (m *Machine) stepPacket(now time.Time, in PacketReceived) {
 	p := &m.heard
 	err := p.Decode(in.Packet)
 	i := m.byKey[key{in.Interface, p.Advert.VRID}]
-	if reason, detail := m.admit(now, i, p, err); reason != 0 {
-		m.ignore(i, p.Src, reason, detail)
-		return
+	reason, detail := i.admit(p, err)
+	if reason == 0 {
+		reason, detail = i.authenticate(p, in.Packet)
 	}
-	if reason, detail := i.authenticate(p, in.Packet); reason != 0 {
-		m.ignore(i, p.Src, reason, detail)
-		return
+	if reason == 0 {
+		reason, detail = m.listens(now, i)
 	}
-	if reason, detail := i.agree(p); reason != 0 {
+	if reason == 0 {
+		reason, detail = i.agree(p)
+	}
+	if reason != 0 {
 		m.ignore(i, p.Src, reason, detail)
 		return
 	}
@@ -44,20 +50,17 @@ func (m *Machine) ignore(i *instance, from netip.Addr, reason IgnoreReason, deta
 }
 
 // admit makes the checks that need no secret, in keepalived's order: form,
-// VRID, own state, TTL, version (RFC 3768 §7.1). A reason of 0 means: go on.
-func (m *Machine) admit(now time.Time, i *instance, p *Packet, err error) (IgnoreReason, string) {
+// VRID, TTL, version (RFC 3768 §7.1). i is nil when there is no such VRID. A
+// reason of 0 means: go on.
+func (i *instance) admit(p *Packet, err error) (IgnoreReason, string) {
 	var bad *DecodeError
 	switch {
 	case errors.As(err, &bad):
 		return bad.Reason, bad.Detail
 	case i == nil:
 		return IgnoreVRID, fmt.Sprintf("VRID %d", p.Advert.VRID)
-	case i.state != Active && i.state != Backup:
-		return IgnoreNotUp, i.state.String()
 	case p.Src == i.source:
 		return IgnoreOwn, ""
-	case i.state == Backup && now.Before(m.startAt):
-		return IgnoreStartup, ""
 	case p.TTL != advertTTL:
 		return IgnoreTTL, fmt.Sprintf("TTL %d, want %d", p.TTL, advertTTL)
 	case p.Advert.Version != 2:
@@ -93,6 +96,19 @@ func (i *instance) authenticate(p *Packet, packet []byte) (IgnoreReason, string)
 		}
 		i.sequence, i.sequenceSent = p.Sequence, false
 	case AuthNone:
+	}
+	return 0, ""
+}
+
+// listens tells whether i takes part in the election now. It is asked after
+// authenticate, so that also an instance at fault knows the sequence number to
+// go on from.
+func (m *Machine) listens(now time.Time, i *instance) (IgnoreReason, string) {
+	switch {
+	case i.state != Active && i.state != Backup:
+		return IgnoreNotUp, i.state.String()
+	case i.state == Backup && now.Before(m.startAt):
+		return IgnoreStartup, ""
 	}
 	return 0, ""
 }
@@ -165,6 +181,10 @@ func (m *Machine) follow(now time.Time, i *instance, p *Packet) {
 }
 
 // stepActive is RFC 3768 §6.4.3.
+//
+// Compat: of two address owners the one with the lower address yields, as
+// among any equals; keepalived's other one would lower itself to 254 if it
+// did not.
 func (m *Machine) stepActive(now time.Time, i *instance, p *Packet) {
 	priority := p.Advert.Priority
 	switch {

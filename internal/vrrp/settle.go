@@ -85,8 +85,9 @@ func (m *Machine) failGroup(now time.Time, g *group, failed *instance) {
 	m.noteGroup(now, g, failed.spec.Name+": "+failed.fault)
 }
 
-// raiseGroup takes members out of Initialize and Fault. A new member of a sync
-// group that is Active joins it there: to make the others wait for its first
+// raiseGroup takes members out of Initialize and Fault.
+//
+// Compat: a new member of a sync group that is Active joins it there: to make the others wait for its first
 // election would be an outage, and the group's other routers will do the same.
 func (m *Machine) raiseGroup(now time.Time, g *group, healed *instance) {
 	active := false

@@ -21,8 +21,9 @@ type PacketReceived struct {
 }
 
 // LinkChanged is the operational state of an interface. Every interface that
-// the Spec names is reported once before Start and at each change; a missing
-// interface is reported as down.
+// the Spec names is reported once before Start and at each change, and one that
+// a Reconfigure brings in before it; a missing interface is reported as down.
+// Until it is reported an interface is down.
 type LinkChanged struct {
 	Interface string
 	Up        bool
@@ -137,8 +138,9 @@ type Ignored struct {
 	Detail   string
 }
 
-// Contended tells that an Active instance heard another Active one (a lower
-// priority advert), or none of its own matching: evidence for split brain.
+// Contended tells that an Active instance heard another Active one of lower
+// priority (or of the same and a lower address): evidence for split brain. It
+// comes with each such advert.
 type Contended struct {
 	Instance string
 	From     netip.Addr
