@@ -23,3 +23,7 @@ func lvsKeyOf(r prog.ServiceKey) lvs.ServiceKey {
 func countsActive(word uint32) bool {
 	return lvs.ConnState(word & prog.StateMask).Active(lvs.TCP)
 }
+
+// lastWeight is the field of a destination record in which user space keeps
+// the last weight that was not 0, for mh's table.
+func lastWeight(r *prog.Dest) *uint32 { return &r.Pad2 }

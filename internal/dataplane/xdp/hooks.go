@@ -21,7 +21,7 @@ import (
 // in the dataplane's network namespace.
 type hooks struct {
 	dir      string // of the pinned links
-	xdp, tc  *ebpf.Program
+	program  func(Mode) (*ebpf.Program, error)
 	nl       *netlink.Handle
 	ethtool  int // a socket for ethtool's ioctl
 	log      *slog.Logger
@@ -190,7 +190,11 @@ func (h *hooks) attachXDP(l netlink.Link, m Mode) (link.Link, error) {
 	if m == Generic {
 		flags = link.XDPGenericMode
 	}
-	x, err := link.AttachXDP(link.XDPOptions{Program: h.xdp, Interface: l.Attrs().Index, Flags: flags})
+	p, err := h.program(m)
+	if err != nil {
+		return nil, err
+	}
+	x, err := link.AttachXDP(link.XDPOptions{Program: p, Interface: l.Attrs().Index, Flags: flags})
 	switch {
 	case err == nil:
 		return x, nil
@@ -225,9 +229,13 @@ func (h *hooks) holder(l netlink.Link) string {
 // attachTC attaches by tcx (Linux 6.6), at its head, or by a clsact filter; nil
 // without an error is clsact.
 func (h *hooks) attachTC(l netlink.Link) (link.Link, error) {
+	p, err := h.program(TC)
+	if err != nil {
+		return nil, err
+	}
 	if !h.noTCX {
 		x, err := link.AttachTCX(link.TCXOptions{
-			Program: h.tc, Interface: l.Attrs().Index, Attach: ebpf.AttachTCXIngress, Anchor: link.Head(),
+			Program: p, Interface: l.Attrs().Index, Attach: ebpf.AttachTCXIngress, Anchor: link.Head(),
 		})
 		if err == nil {
 			return x, nil
@@ -239,7 +247,7 @@ func (h *hooks) attachTC(l netlink.Link) (link.Link, error) {
 	if err := h.nl.QdiscAdd(clsact(l.Attrs().Index)); err != nil && !errors.Is(err, unix.EEXIST) {
 		return nil, fmt.Errorf("TC: clsact: %w", err)
 	}
-	if err := h.nl.FilterReplace(filter(l.Attrs().Index, h.tc)); err != nil {
+	if err := h.nl.FilterReplace(filter(l.Attrs().Index, p)); err != nil {
 		return nil, fmt.Errorf("TC: filter: %w", err)
 	}
 	return nil, nil
@@ -281,7 +289,11 @@ func (h *hooks) pin(a *hook) error {
 		}
 		return nil
 	}
-	clone, err := h.tc.Clone() // a program object can be pinned only once
+	p, err := h.program(TC)
+	if err != nil {
+		return err
+	}
+	clone, err := p.Clone() // a program object can be pinned only once
 	if err != nil {
 		return fmt.Errorf("pin of %s: %w", a.name, err)
 	}
@@ -359,6 +371,14 @@ func (h *hooks) adopt() error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("pinned links: %w", err)
 	}
+	// A program that does not load must not cost what an earlier one carries.
+	for _, e := range entries {
+		if _, mode, ok := parsePinName(e.Name()); ok {
+			if _, err := h.program(mode); err != nil {
+				return err
+			}
+		}
+	}
 	var errs []error
 	for _, e := range entries {
 		path := filepath.Join(h.dir, e.Name())
@@ -381,35 +401,35 @@ func (h *hooks) adoptOne(path, file string) (*hook, error) {
 		return nil, errors.New("no name of an attachment")
 	}
 	a := &hook{name: name, mode: mode}
+	p, err := h.program(mode)
+	if err != nil {
+		return nil, err
+	}
 	if l, err := h.nl.LinkByName(name); err == nil {
 		a.ifindex = l.Attrs().Index
 		a.driver = driverOf(h.ethtool, l)
 	}
 	x, err := link.LoadPinnedLink(path, nil)
 	if err != nil {
-		p, perr := ebpf.LoadPinnedProgram(path, nil)
+		old, perr := ebpf.LoadPinnedProgram(path, nil)
 		if perr != nil {
 			return nil, err
 		}
-		_ = p.Close()
+		_ = old.Close()
 		if mode != TC || a.ifindex == 0 || !h.filterThere(a.ifindex) {
 			return nil, errors.New("its TC filter is gone")
 		}
-		if err := h.nl.FilterReplace(filter(a.ifindex, h.tc)); err != nil {
+		if err := h.nl.FilterReplace(filter(a.ifindex, p)); err != nil {
 			return nil, fmt.Errorf("TC filter: %w", err)
 		}
 		return a, h.pin(a)
 	}
 	a.link = x
-	p := h.xdp
-	if mode == TC {
-		p = h.tc
-	}
 	if !h.alive(a) {
 		return nil, errors.Join(errors.New("its interface is gone"), x.Close())
 	}
 	if err := x.Update(p); err != nil {
-		return nil, errors.Join(fmt.Errorf("swap program: %w", err), x.Close())
+		h.log.Warn("the earlier process's program stays", "iface", name, "mode", string(mode), "reason", err)
 	}
 	return a, nil
 }

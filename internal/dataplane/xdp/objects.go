@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -51,35 +52,52 @@ func loadObjects(dir string, connections int, log *slog.Logger) (*objects, error
 }
 
 func (o *objects) load(pinned map[string]*ebpf.Map, connections int) error {
-	xdp, err := prog.LoadXDP()
-	if err != nil {
-		return fmt.Errorf("XDP programs: %w", err)
-	}
-	tc, err := prog.LoadTC()
-	if err != nil {
-		return fmt.Errorf("TC programs: %w", err)
-	}
-	for _, spec := range []*ebpf.CollectionSpec{xdp, tc} {
+	for _, load := range []func() (*ebpf.CollectionSpec, error){prog.LoadXDP, prog.LoadTC} {
+		spec, err := load()
+		if err != nil {
+			return fmt.Errorf("BPF object: %w", err)
+		}
 		size(spec, connections, pinned)
+		// The verifier takes its time over those of the packet path; they are
+		// loaded when an interface needs them.
+		maps.DeleteFunc(spec.Programs, func(_ string, p *ebpf.ProgramSpec) bool { return p.Type != ebpf.Syscall })
 		if err := o.loadOne(spec, pinned); err != nil {
 			return err
 		}
 	}
-	for array, targets := range map[string]map[uint32]string{"xdp_jump": prog.XDPJumps, "tc_jump": prog.TCJumps} {
-		for index, name := range targets {
-			p := o.programs[name]
-			if p == nil {
-				return fmt.Errorf("program %s is missing from the object", name)
-			}
-			if err := o.maps[array].Put(index, p); err != nil {
-				return fmt.Errorf("map %s: program %s: %w", array, name, err)
-			}
+	var err error
+	o.mem, err = mapMemory(o.maps)
+	return err
+}
+
+// program returns the entry program for a mode, loaded with all that it calls.
+func (o *objects) program(m Mode) (*ebpf.Program, error) {
+	entry, load, array, jumps := "lb_xdp", prog.LoadXDP, "xdp_jump", prog.XDPJumps
+	if m == TC {
+		entry, load, array, jumps = "lb_tc", prog.LoadTC, "tc_jump", prog.TCJumps
+	}
+	if p := o.programs[entry]; p != nil {
+		return p, nil
+	}
+	spec, err := load()
+	if err != nil {
+		return nil, fmt.Errorf("BPF object: %w", err)
+	}
+	size(spec, 0, o.maps)
+	maps.DeleteFunc(spec.Programs, func(_ string, p *ebpf.ProgramSpec) bool { return p.Type == ebpf.Syscall })
+	if err := o.loadOne(spec, nil); err != nil {
+		return nil, err
+	}
+	for index, name := range jumps {
+		p := o.programs[name]
+		if p == nil {
+			return nil, fmt.Errorf("program %s is missing from the object", name)
+		}
+		if err := o.maps[array].Put(index, p); err != nil {
+			return nil, fmt.Errorf("map %s: program %s: %w", array, name, err)
 		}
 	}
-	if o.mem, err = mapMemory(o.maps); err != nil {
-		return err
-	}
-	return nil
+	return o.programs[entry], nil
 }
 
 // loadOne adds a collection's programs, and those of its maps that are not
@@ -188,27 +206,27 @@ func openPinned(dir string, log *slog.Logger) (map[string]*ebpf.Map, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pinned maps: %w", err)
 	}
-	maps := map[string]*ebpf.Map{}
+	found := map[string]*ebpf.Map{}
 	for _, e := range entries {
 		m, err := ebpf.LoadPinnedMap(filepath.Join(dir, "maps", e.Name()), nil)
 		if err != nil {
-			closeMaps(maps)
+			closeMaps(found)
 			return nil, fmt.Errorf("pinned map %s: %w", e.Name(), err)
 		}
-		maps[e.Name()] = m
+		found[e.Name()] = m
 	}
-	if err := sameLayout(maps); err != nil {
-		closeMaps(maps)
+	if err := sameLayout(found); err != nil {
+		closeMaps(found)
 		log.Warn("pinned maps have another layout, connections are not kept", "dir", dir, "reason", err)
 		return nil, nil
 	}
-	return maps, nil
+	return found, nil
 }
 
-// sameLayout says whether this program understands maps.
-func sameLayout(maps map[string]*ebpf.Map) error {
+// sameLayout says whether this program understands the pinned maps.
+func sameLayout(pinned map[string]*ebpf.Map) error {
 	var meta prog.Meta
-	m := maps["meta"]
+	m := pinned["meta"]
 	if m == nil {
 		return errors.New("no meta map")
 	}
@@ -307,8 +325,8 @@ func (o *objects) close() error {
 	return errors.Join(errs...)
 }
 
-func closeMaps(maps map[string]*ebpf.Map) {
-	for _, m := range maps {
+func closeMaps(handles map[string]*ebpf.Map) {
+	for _, m := range handles {
 		_ = m.Close() // only a file descriptor
 	}
 }

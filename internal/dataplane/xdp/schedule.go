@@ -25,7 +25,7 @@ func (t *table) schedule(s *service, w lvs.ServiceSet, dests []*dest) error {
 	for i, d := range dests {
 		list[i] = d.want
 	}
-	model, cursor, err := t.remodel(s, w.Service, list, dests)
+	model, seat, err := t.remodel(s, w.Service, list, dests)
 	if err != nil {
 		return err
 	}
@@ -42,47 +42,50 @@ func (t *table) schedule(s *service, w lvs.ServiceSet, dests []*dest) error {
 		return err
 	}
 	s.model, s.ring = model, ring
-	if cursor != nil && rec.Sched == prog.SchedRing {
-		return t.put("srun", s.id, cursor(ring))
-	}
-	return nil
-}
-
-// remodel returns the scheduler's model for list, carried on from the one that
-// s has. When rr or wrr goes on in a new ring, cursor says from which slot.
-func (t *table) remodel(s *service, w lvs.Service, list []lvs.Destination, dests []*dest) (
-	m *sched.Model, cursor func(sched.Ring) *prog.ServiceRun, err error,
-) {
-	same := s.model != nil && s.want.Scheduler == w.Scheduler && s.want.SchedulerFlags == w.SchedulerFlags
-	if same && slices.Equal(s.model.Destinations(), list) {
-		return s.model, nil, nil
-	}
-	if !same {
-		if m, err = sched.New(w.Scheduler, w.SchedulerFlags, list); err != nil {
-			return nil, nil, err
-		}
-		last := make([]int, len(dests))
-		for i, d := range dests {
-			last[i] = int(d.rec.Pad2)
-		}
-		m.SetLastWeights(last)
-		return m, nil, nil
-	}
-	m = s.model
-	if w.Scheduler != lvs.RR && w.Scheduler != lvs.WRR {
-		m.Set(list)
-		return m, nil, nil
+	if !seat || rec.Sched != prog.SchedRing {
+		return nil
 	}
 	var run prog.ServiceRun
 	if err := t.maps["srun"].Lookup(s.id, &run); err != nil {
-		return nil, nil, fmt.Errorf("scheduler's cursor: %w", err)
+		return fmt.Errorf("scheduler's cursor: %w", err)
 	}
-	m.Seek(s.ring, uint64(run.Cursor))
+	run.Cursor = uint32(model.Position(ring))
+	s.pos = run.Cursor
+	return t.put("srun", s.id, &run)
+}
+
+// remodel returns the scheduler's model for list, carried on from the one that
+// s has; seat is that the cursor of rr or wrr must be set for the new ring.
+func (t *table) remodel(s *service, w lvs.Service, list []lvs.Destination, dests []*dest) (m *sched.Model, seat bool, err error) {
+	same := s.model != nil && s.want.Scheduler == w.Scheduler && s.want.SchedulerFlags == w.SchedulerFlags
+	if !same {
+		if m, err = sched.New(w.Scheduler, w.SchedulerFlags, list); err != nil {
+			return nil, false, err
+		}
+		last := make([]int, len(dests))
+		for i, d := range dests {
+			last[i] = int(*lastWeight(&d.rec))
+		}
+		m.SetLastWeights(last)
+		// What was adopted goes on wherever its cursor is.
+		return m, s.model != nil, nil
+	}
+	m = s.model
+	if slices.Equal(m.Destinations(), list) {
+		return m, false, nil
+	}
+	if w.Scheduler == lvs.RR || w.Scheduler == lvs.WRR {
+		var run prog.ServiceRun
+		if err := t.maps["srun"].Lookup(s.id, &run); err != nil {
+			return nil, false, fmt.Errorf("scheduler's cursor: %w", err)
+		}
+		if run.Cursor != s.pos { // connections came since
+			m.Seek(s.ring, uint64(run.Cursor))
+		}
+		seat = true
+	}
 	m.Set(list)
-	return m, func(r sched.Ring) *prog.ServiceRun {
-		run.Cursor = uint32(m.Position(r))
-		return &run
-	}, nil
+	return m, seat, nil
 }
 
 func schedKind(k lvs.Scheduler) uint32 {

@@ -44,6 +44,7 @@ type service struct {
 	settled bool           // want is what the maps hold
 	model   *sched.Model   // nil until the first Set after an adoption
 	ring    sched.Ring     // rr, wrr: as laid out
+	pos     uint32         // rr, wrr: the cursor as written last
 	slots   []uint32       // contents of the ring region
 	fb      []uint32       // contents of the fallback region
 	dests   []*dest        // live, in LVS's list order
@@ -270,9 +271,9 @@ func (d *dest) record(available bool) prog.Dest {
 	if available {
 		r.Flags |= prog.DestAvailable
 	}
-	r.Pad2 = d.rec.Pad2
+	*lastWeight(&r) = *lastWeight(&d.rec)
 	if d.want.Weight > 0 {
-		r.Pad2 = uint32(d.want.Weight)
+		*lastWeight(&r) = uint32(d.want.Weight)
 	}
 	switch h := d.hop; {
 	case h.local:

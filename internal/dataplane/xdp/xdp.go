@@ -151,7 +151,7 @@ func (d *Dataplane) open() error {
 	d.tab = newTable(d.obj.maps, d.obj.mem, d.near.resolve)
 	d.scan = newScanner(d.obj.mem, d.tab)
 	d.hooks = &hooks{
-		dir: filepath.Join(d.spec.PinDir, "links"), xdp: d.obj.programs["lb_xdp"], tc: d.obj.programs["lb_tc"],
+		dir: filepath.Join(d.spec.PinDir, "links"), program: d.obj.program,
 		nl: d.nl, ethtool: d.ethtool, log: d.log, mode: d.spec.Mode, complete: d.spec.CompleteChecksums,
 		attached: map[string]*hook{}, failed: map[string]error{},
 	}

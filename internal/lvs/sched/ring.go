@@ -65,11 +65,14 @@ func moved(old []lvs.Destination, index int, dests []lvs.Destination) int {
 }
 
 func (m *Model) pickRR(loads []Load) (int, bool) {
-	n := len(m.dests)
+	n, start := len(m.dests), m.cursor.index
 	for step := 1; step <= n; step++ {
-		i := (m.cursor.index + step) % n
-		if usable(m.dests[i], loads[i]) {
-			m.cursor.index = i
+		i := (start + step) % n
+		if m.dests[i].Weight <= 0 {
+			continue
+		}
+		m.cursor.index = i
+		if !loads[i].Overloaded {
 			return i, true
 		}
 	}
@@ -77,14 +80,19 @@ func (m *Model) pickRR(loads []Load) (int, bool) {
 }
 
 // pickWRR walks the list round by round until a destination is heavy enough
-// and free. A walk that finds nobody leaves the cursor where it was.
+// and free. A walk that finds nobody is a whole lap.
 func (m *Model) pickWRR(loads []Load) (int, bool) {
-	mw, di := span(weights(m.dests))
+	w := weights(m.dests)
+	mw, di := span(w)
 	c := m.cursor
-	for steps := 0; steps <= mw/di+1; steps++ {
-		for i := c.index + 1; i < len(m.dests); i++ {
-			if usable(m.dests[i], loads[i]) && m.dests[i].Weight >= c.need {
-				m.cursor = cursor{index: i, need: c.need}
+	for passed := 0; passed < length(w); {
+		for i := c.index + 1; i < len(w) && passed < length(w); i++ {
+			if w[i] < c.need {
+				continue
+			}
+			passed++
+			m.cursor = cursor{index: i, need: c.need}
+			if !loads[i].Overloaded {
 				return i, true
 			}
 		}
@@ -170,28 +178,29 @@ func scale(weights []int, limit int) []int {
 	return out
 }
 
-// Seek puts the model where it stands after the ring was advanced to slot pos
-// (modulo its length), so that Set carries on from there.
+// Seek puts the model where it stands when pos slots of r have been used up,
+// so that Set carries on from there. 0 is the start.
 func (m *Model) Seek(r Ring, pos uint64) {
 	if len(r.Slots) == 0 {
 		return
 	}
-	target := int(pos % uint64(len(r.Slots)))
 	mw, di := span(r.weights)
-	c := cursor{index: -1, need: mw}
+	if pos == 0 {
+		m.seat(r, cursor{index: -1, need: mw})
+		return
+	}
+	last := int((pos - 1) % uint64(len(r.Slots)))
 	slot := 0
 	for need := mw; need > 0; need -= di {
-		c = cursor{index: -1, need: need}
 		for i, w := range r.weights {
 			if w < need {
 				continue
 			}
-			if slot == target {
-				m.seat(r, c)
+			if slot == last {
+				m.seat(r, cursor{index: i, need: need})
 				return
 			}
 			slot++
-			c.index = i
 		}
 	}
 }
@@ -205,16 +214,11 @@ func (m *Model) seat(r Ring, c cursor) {
 		c.need = (c.need*mw/max(rmw, 1))/di*di + 1
 		c.need = min(c.need, max(mw, 1))
 	}
-	if m.kind == lvs.RR {
-		// At the start of a lap rr's last destination is the one before it.
-		m.cursor.index = c.index
-		return
-	}
 	m.cursor = c
 }
 
-// Position returns the slot of r that comes next, the inverse of Seek: 0 to
-// len(r.Slots)-1, and 0 for an empty ring.
+// Position returns the slot of r that comes next, 0 to len(r.Slots)-1, and 0
+// for an empty ring. After a Seek to pos it is pos modulo the ring's length.
 func (m *Model) Position(r Ring) uint64 {
 	c := m.cursor
 	if m.kind == lvs.RR {
