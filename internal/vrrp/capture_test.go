@@ -16,20 +16,20 @@ type frame struct {
 
 // readCapture returns the IPv4 and IPv6 packets of a capture (pcap, little
 // endian, microseconds, Ethernet).
-func readCapture(t testing.TB, name string) []frame {
-	t.Helper()
+func readCapture(tb testing.TB, name string) []frame {
+	tb.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", "captures", name+".pcap"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	le := binary.LittleEndian
 	if len(b) < 24 || le.Uint32(b) != 0xa1b2c3d4 || le.Uint32(b[20:]) != 1 {
-		t.Fatalf("%s: not a capture this reader knows", name)
+		tb.Fatalf("%s: not a capture this reader knows", name)
 	}
 	var frames []frame
 	for b = b[24:]; len(b) > 0; {
 		if len(b) < 16 || len(b) < 16+int(le.Uint32(b[8:])) {
-			t.Fatalf("%s: truncated", name)
+			tb.Fatalf("%s: truncated", name)
 		}
 		at := time.Unix(int64(le.Uint32(b)), int64(le.Uint32(b[4:]))*1000).UTC()
 		data := b[16 : 16+le.Uint32(b[8:])]
@@ -46,10 +46,10 @@ func readCapture(t testing.TB, name string) []frame {
 }
 
 // adverts returns the IPv4 packets of a capture that are adverts.
-func adverts(t testing.TB, name string) []frame {
-	t.Helper()
+func adverts(tb testing.TB, name string) []frame {
+	tb.Helper()
 	var out []frame
-	for _, f := range readCapture(t, name) {
+	for _, f := range readCapture(tb, name) {
 		if f.ip[0]>>4 == 4 && (f.ip[9] == 112 || f.ip[9] == 51) {
 			out = append(out, f)
 		}

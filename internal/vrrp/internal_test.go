@@ -33,7 +33,7 @@ func TestSchedule(t *testing.T) {
 			if s := rapid.IntRange(-5, 20).Draw(t, "at"); s > 0 {
 				at = time.Unix(int64(s), 0)
 			}
-			m.set(i, timer(rapid.IntRange(0, int(numTimers)-1).Draw(t, "timer")), at)
+			m.set(i, timer(rapid.IntRange(0, numTimers-1).Draw(t, "timer")), at)
 
 			var first *instance
 			running := 0

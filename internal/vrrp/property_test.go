@@ -1,6 +1,7 @@
 package vrrp_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -78,7 +79,7 @@ func anyInput(t *rapid.T, sent [][]byte) vrrp.Input {
 		return vrrp.PacketReceived{Interface: iface, Packet: rapid.SliceOfN(rapid.Byte(), 0, 80).Draw(t, "packet")}
 	case 9:
 		if len(sent) > 0 { // an own one, from another address and changed
-			b := append([]byte(nil), rapid.SampledFrom(sent).Draw(t, "sent")...)
+			b := bytes.Clone(rapid.SampledFrom(sent).Draw(t, "sent"))
 			b[15] = 99
 			b[rapid.IntRange(0, len(b)-1).Draw(t, "at")] ^= rapid.Byte().Draw(t, "bits")
 			return vrrp.PacketReceived{Interface: iface, Packet: b}
@@ -113,6 +114,7 @@ func TestMachineSurvivesAnything(t *testing.T) {
 					sent = append(sent, a.Packet)
 				case vrrp.Transition:
 					last[a.Instance] = a.To
+				default: // not of interest here
 				}
 			}
 			if due, ok := m.Deadline(); ok {

@@ -144,6 +144,7 @@ func (r *replay) cut(at time.Time) bool {
 // run plays it and returns what the machine sent on the recorded segment and
 // what keepalived did.
 func (r *replay) run(t *testing.T) (got, want []sent) {
+	t.Helper()
 	self := netip.MustParseAddr(r.self)
 	frames := adverts(t, r.capture)
 	start, stop := frames[0].at.Add(-time.Second), frames[len(frames)-1].at

@@ -11,8 +11,9 @@ const (
 	announceTimer                // Active: garp_master_delay
 	refreshTimer                 // Active: garp_master_refresh
 	contendedTimer               // Active: garp_lower_prio_delay
-	numTimers
 )
+
+const numTimers = int(contendedTimer) + 1
 
 // set arms a timer; the zero time disarms it.
 func (m *Machine) set(i *instance, t timer, at time.Time) {

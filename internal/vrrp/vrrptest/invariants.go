@@ -43,6 +43,7 @@ func (l *lan) judge(r *router, in vrrp.Input, before map[string]vrrp.State, acti
 			if a.From != before[a.Instance] && before[a.Instance] != vrrp.Stopped {
 				l.fail("%s %s went from %v, was %v", r.name, a.Instance, a.From, before[a.Instance])
 			}
+		default: // the others follow from no state
 		}
 	}
 	for name, n := range releases {
@@ -59,6 +60,7 @@ func (l *lan) judge(r *router, in vrrp.Input, before map[string]vrrp.State, acti
 		}
 	case vrrp.PacketReceived:
 		l.judgeYield(r, in, before)
+	default: // no rule of its own
 	}
 }
 
@@ -73,7 +75,7 @@ func (l *lan) judgeYield(r *router, in vrrp.PacketReceived, before map[string]vr
 		if i.VRID != p.Advert.VRID || i.Interface != in.Interface || before[i.Name] != vrrp.Active || r.states[i.Name] == vrrp.Active {
 			continue
 		}
-		mine, self := r.priorities[i.Name], r.source(i.Interface)
+		mine, self := r.priorities[i.Name], r.sources[i.Interface]
 		if p.Advert.Priority < mine || p.Advert.Priority == mine && p.Src.Less(self) {
 			l.fail("invariant 3: %s %s with priority %d yields to %v with %d", r.name, i.Name, mine, p.Src, p.Advert.Priority)
 		}
@@ -158,7 +160,7 @@ func (l *lan) checkVirtualRouter(v virtualRouter) {
 			if i.VRID != v.vrid || i.Interface != v.segment {
 				continue
 			}
-			s := side{r.name, r.source(v.segment), r.priorities[i.Name], i.Preempt || i.Priority == 255}
+			s := side{r.name, r.sources[v.segment], r.priorities[i.Name], i.Preempt || i.Priority == 255}
 			switch r.states[i.Name] {
 			case vrrp.Active:
 				active = append(active, s)

@@ -2,6 +2,7 @@ package vrrptest
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -26,8 +27,6 @@ type router struct {
 	states     map[string]vrrp.State
 	priorities map[string]uint8
 }
-
-func (r *router) source(iface string) netip.Addr { return r.sources[iface] }
 
 // boot starts a process.
 func (r *router) boot(resume []vrrp.Resume) error {
@@ -69,10 +68,7 @@ func (r *router) step(in vrrp.Input) {
 	before := r.states
 	actions := r.machine.Step(r.lan.now, in)
 	if len(actions) > 0 {
-		r.states = make(map[string]vrrp.State, len(before))
-		for name, s := range before {
-			r.states[name] = s
-		}
+		r.states = maps.Clone(before)
 	}
 	for _, a := range actions {
 		r.lan.show(r, a)
