@@ -25,7 +25,7 @@ func (d *Driver) act(now time.Time, a vrrp.Action) {
 	case vrrp.SendPacket:
 		d.send(a)
 	case vrrp.Announce:
-		d.announce(a)
+		d.bursts.push(a)
 	case vrrp.Ignored:
 		d.ignored(now, a)
 	case vrrp.Contended:
@@ -35,6 +35,9 @@ func (d *Driver) act(now time.Time, a vrrp.Action) {
 		d.counts.transition(a)
 		// A Backup sends nothing that could show the end of a send trouble.
 		delete(d.sendErrs, d.counts.iface(a.Instance))
+		if a.From == vrrp.Active {
+			d.bursts.drop(a.Instance)
+		}
 		d.Logger.Info("vrrp state changed", "instance", a.Instance, "from", a.From.String(),
 			"to", a.To.String(), "priority", a.Priority, "reason", a.Reason)
 		d.tell(now, a)
@@ -69,12 +72,18 @@ func (d *Driver) send(a vrrp.SendPacket) {
 	delete(d.sendErrs, a.Interface)
 }
 
-// announce sends gratuitous ARP. What it cannot send is said in the log: the
-// next burst comes by itself.
-func (d *Driver) announce(a vrrp.Announce) {
+// announce sends a part of the gratuitous ARP that is due; false when there is
+// none. What it cannot send is said in the log: the next burst comes by itself.
+func (d *Driver) announce() bool {
+	a, ok := d.bursts.pop()
+	if !ok {
+		return false
+	}
 	if err := d.Announcer.Announce(a.Interface, a.Addrs, a.Repeat); err != nil {
+		d.bursts.drop(a.Instance)
 		d.Logger.Warn("addresses not announced", "instance", a.Instance, "reason", err)
 	}
+	return true
 }
 
 // ignored counts a packet that was dropped. The first one of a kind since the

@@ -84,6 +84,7 @@ type Driver struct {
 	counts   counters
 	troubles map[string]string // as told last, by interface
 	sendErrs map[string]error  // by interface, while sending fails
+	bursts   announcements     // of gratuitous ARP, still to be sent
 	dirty    bool              // the status is behind
 }
 
@@ -140,8 +141,8 @@ func (d *Driver) Run(ctx context.Context) error {
 
 // loop steps the Machine with whatever comes. It goes round in two phases:
 // what has arrived is taken without waiting, and only when that is nothing is
-// an expired timer stepped, or, with nothing at all to do, the status
-// published and the next event waited for.
+// an expired timer stepped, or a part of the gratuitous ARP sent, or, with
+// nothing at all to do, the status published and the next event waited for.
 func (d *Driver) loop() {
 	waiting, burst := false, 0
 	for !d.commands() {
@@ -161,6 +162,8 @@ func (d *Driver) loop() {
 		case d.expired():
 			d.step(vrrp.TimerFired{})
 			waiting, burst = false, 0
+		case d.announce():
+			burst = 0
 		default:
 			d.publish()
 			waiting, burst = true, 0

@@ -275,6 +275,44 @@ func TestFloodDoesNotStarveTimer(t *testing.T) {
 	})
 }
 
+// slowARP is an Announcer that takes a millisecond a packet.
+type slowARP struct{ *station }
+
+func (s slowARP) Announce(_ string, addrs []netip.Addr, repeat int) error {
+	time.Sleep(time.Duration(len(addrs)*repeat) * time.Millisecond)
+	return nil
+}
+
+// TestAnnouncingDelaysNoAdverts: announcing thousands of addresses takes longer
+// than the adverts' interval, and each advert is sent in time all the same.
+func TestAnnouncingDelaysNoAdverts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, spec := newLAN(), election(150)
+		for i := range 2000 {
+			addr := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
+			spec.Instances[0].Announce = append(spec.Instances[0].Announce, addr)
+		}
+		s := l.join()
+		r := &router{station: s, ended: make(chan struct{})}
+		r.Driver = vrrpio.New(vrrpio.Spec{Machine: vrrp.New(spec), Election: spec, Transport: s, Announcer: slowARP{s}})
+		go func() {
+			defer close(r.ended)
+			_ = r.Run(context.Background())
+		}()
+		r.Driver.Send(vrrp.LinkChanged{Interface: "v0", Up: true})
+		r.Driver.Send(vrrp.SourceChanged{Interface: "v0", Addr: netip.MustParseAddr("10.0.0.1")})
+		r.Driver.Send(vrrp.Start{})
+		time.Sleep(4 * time.Second)
+		r.Driver.Send(vrrp.AddressesReady{Instance: "VI"}) // 2001 addresses, 5 times
+		time.Sleep(8 * time.Second)
+		synctest.Wait()
+		if got := len(l.take()); got != 9 { // at 3.4 s, 4.4 s … 11.4 s, each less than 64 ms late
+			t.Errorf("%d adverts while addresses were announced, want 9", got)
+		}
+		r.stop()
+	})
+}
+
 // TestReleaseInsists: the last advert finds a full queue, and is sent all the same.
 func TestReleaseInsists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
