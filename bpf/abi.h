@@ -23,7 +23,8 @@
  *   frags     LRU_HASH          frag_key      -> struct frag
  *   macs      HASH              u64 MAC       -> u32 (any value: "ours")
  *   meta      ARRAY(1)                        -> struct meta_block
- *   scratch   PERCPU_ARRAY(1)  private to the programs: neither shared nor pinned
+ *   scratch, surveys  PERCPU_ARRAY(1), private to an object: may be shared, need
+ *                     not; never pinned
  *   xdp_jump, tc_jump  PROG_ARRAY  enum jump  -> program
  *
  * max_entries of conns (a power of two), stash, services, ring, dests (=
@@ -359,15 +360,27 @@ struct frag_key {
 	__u8 pad;
 };
 
-/* Where the fragments of one datagram go, as its first fragment did. */
+/* What happened to the first fragment of a datagram, for the others. */
 struct frag {
-	__u32 conn;	/* locator of the forward entry; LOC_NONE: stateless */
-	__u32 epoch;	/* of that entry */
-	__u32 dest;	/* index into dests */
-	__u32 dest_gen;
-	__u32 reply;	/* 1: from the server to the client */
-	__u32 last;	/* tick; a record is good for 30 s */
-	struct flow key; /* key of the forward entry */
+	__u32 last; /* tick; good for FRAG_TICKS */
+	__u32 dest; /* index into dests and its service, for the counters */
+	__u32 service;
+	__u32 ifindex; /* where to send it */
+	__u8 dmac[6];
+	__u8 smac[6];
+	__u16 vlan;
+	__u8 nat;   /* enum nat */
+	__u8 reply; /* 1: from the server to the client */
+	__be32 addr;
+};
+
+#define FRAG_TICKS (30 * 125) /* 30 to 50 s, as the tick goes */
+
+/* What NAT does to the addresses of a packet. */
+enum nat {
+	NAT_NONE = 0,
+	NAT_DST,
+	NAT_SRC,
 };
 
 enum jump {

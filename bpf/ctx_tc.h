@@ -89,4 +89,32 @@ AI int ctx_l4_csum(ctx_t *ctx, __u32 l4_off, void *l4 __attribute__((unused)), _
 	return bpf_l4_csum_replace(ctx, off, p0, p1, flags | sizeof(p0)) ? -1 : 0;
 }
 
+/*
+ * ctx_partial says whether the sender left the transport checksum, at off, to
+ * offload. Nothing tells it, but bpf_l4_csum_replace without BPF_F_PSEUDO_HDR
+ * does not touch such a checksum.
+ */
+AI bool ctx_partial(ctx_t *ctx, __u32 off)
+{
+	__u16 before = 0, after = 0;
+
+	if (bpf_skb_load_bytes(ctx, off, &before, 2) ||
+	    bpf_l4_csum_replace(ctx, off, 0, bpf_htons(0x1234), 2) ||
+	    bpf_skb_load_bytes(ctx, off, &after, 2))
+		return false;
+	if (before == after)
+		return true;
+	bpf_l4_csum_replace(ctx, off, bpf_htons(0x1234), 0, 2);
+	return false;
+}
+
+AI int ctx_make_room(ctx_t *ctx, __u32 l3, __u32 keep, __u32 room)
+{
+	if (l3 != ETH_HLEN)
+		return -1; /* a tag inside the frame: the kernel took none off */
+	if (ctx->len > l3 + keep && bpf_skb_change_tail(ctx, l3 + keep, 0))
+		return -1;
+	return bpf_skb_adjust_room(ctx, room, BPF_ADJ_ROOM_MAC, 0) ? -1 : 0;
+}
+
 #endif

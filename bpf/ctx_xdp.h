@@ -132,4 +132,36 @@ AI int ctx_l4_csum(ctx_t *ctx, __u32 l4_off __attribute__((unused)), void *l4, _
 	return 0;
 }
 
+/* The checksums of packets in XDP are what they are; see ctx_tc.h. */
+AI bool ctx_partial(ctx_t *ctx __attribute__((unused)), __u32 off __attribute__((unused)))
+{
+	return false;
+}
+
+/*
+ * ctx_make_room cuts the frame to `keep` bytes behind its link header of l3
+ * bytes (14 or 18) and opens `room` bytes between the two.
+ */
+AI int ctx_make_room(ctx_t *ctx, __u32 l3, __u32 keep, __u32 room)
+{
+	__u32 was = bpf_xdp_get_buff_len(ctx), m[4];
+	void *data, *end;
+	__u16 tail = 0;
+
+	if (was > l3 + keep && bpf_xdp_adjust_tail(ctx, (int)(l3 + keep) - (int)was))
+		return -1;
+	if (bpf_xdp_adjust_head(ctx, -(int)room))
+		return -1;
+	data = ctx_data(ctx);
+	end = ctx_end(ctx);
+	if (data + room + 18 > end)
+		return -1;
+	__builtin_memcpy(m, data + room, 16);
+	tail = *(__u16 *)(data + room + 16);
+	__builtin_memcpy(data, m, 16);
+	if (l3 == 18)
+		*(__u16 *)(data + 16) = tail;
+	return 0;
+}
+
 #endif

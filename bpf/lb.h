@@ -54,7 +54,7 @@ AI bool note_client(ctx_t *ctx, const struct settings_block *st, const struct pk
 }
 
 /* to_dest is the last stage of every packet from a client. */
-AI int to_dest(const struct pkt *p, const struct dest *d, struct out *o)
+AI int to_dest(const struct pkt *p, const struct dest *d, __u32 di, struct out *o)
 {
 	if (unlikely((d->flags & DEST_STATE) != DEST_GOOD)) {
 		if (d->flags & DEST_LOCAL) {
@@ -66,7 +66,7 @@ AI int to_dest(const struct pkt *p, const struct dest *d, struct out *o)
 			return CTX_DROP;
 		}
 	}
-	out_to_dest(o, p, d);
+	out_to_dest(o, p, d, di);
 	return SEND;
 }
 
@@ -114,7 +114,7 @@ AI int serve_reply(const struct settings_block *st, const struct pkt *p, struct 
 	step(st, f, word, p, DIR_OUTPUT);
 	touch(f, now);
 	count_out(di, d->service, p->len);
-	out_to_client(o, f);
+	out_to_client(o, f, d->service);
 	return SEND;
 }
 
@@ -165,7 +165,7 @@ AI int serve(ctx_t *ctx, const struct settings_block *st, const struct pkt *p, s
 	count_in(di, d->service, p->len);
 	step(st, e, word, p, DIR_INPUT);
 	touch(e, now);
-	return to_dest(p, d, o);
+	return to_dest(p, d, di, o);
 }
 
 AI const struct service *service_of(const struct settings_block *st, const struct flow *k)
@@ -216,7 +216,7 @@ AI int stateless(const struct pkt *p, const struct service *s, __u32 hash, __u32
 	WRITE_ONCE(run->stateless, now | 1);
 	count(REASON_STATELESS);
 	count_in(di, id, p->len);
-	return to_dest(p, d, o);
+	return to_dest(p, d, di, o);
 }
 
 /*
@@ -300,7 +300,7 @@ AI int balance(ctx_t *ctx, const struct settings_block *st, const struct pkt *p,
 	}
 	count_conn(di, s->id);
 	count_in(di, s->id, p->len);
-	return to_dest(p, d, o);
+	return to_dest(p, d, di, o);
 }
 
 /* lb_entry is the whole path of most packets. */
@@ -337,36 +337,37 @@ AI int lb_entry(ctx_t *ctx)
 	return CTX_PASS;
 }
 
-/* lb_flow takes a parsed TCP or UDP packet through all the stages. */
-AI int lb_flow(ctx_t *ctx, const struct settings_block *st, struct pkt *p)
+/* lb_flow takes a parsed TCP or UDP packet through all the stages but the
+ * last. */
+AI int lb_flow(ctx_t *ctx, const struct settings_block *st, const struct pkt *p, struct out *o)
 {
 	__u32 now = ticks(st), loc = LOC_NONE;
 	struct place pl;
 	struct conn *e;
-	struct out o = {};
 	int answer = MISS;
 
 	flow_place(st, &p->key, &pl);
 	e = find(&p->key, &pl, &loc);
 	if (e)
-		answer = serve(ctx, st, p, e, loc, now, true, &o);
+		answer = serve(ctx, st, p, e, loc, now, true, o);
 	if (answer == MISS)
-		answer = balance(ctx, st, p, &pl, now, &o);
-	return answer == SEND ? send(ctx, p, &o) : answer;
+		answer = balance(ctx, st, p, &pl, now, o);
+	return answer;
 }
 
 /* lb_full takes every packet that the entry program left. */
-AI int lb_full_path(ctx_t *ctx)
+AI int lb_full(ctx_t *ctx)
 {
 	const struct settings_block *st = settings_get();
 	struct pkt p = {};
-	int verdict;
+	struct out o = {};
+	int answer;
 
 	if (!st)
 		return CTX_PASS;
-	verdict = parse_any(ctx, &p);
-	if (verdict != CONTINUE)
-		return verdict;
+	answer = parse_any(ctx, &p);
+	if (answer != CONTINUE)
+		return answer;
 	if (p.kind == PKT_OTHER) {
 		count(REASON_NOT_L4);
 		return CTX_PASS;
@@ -376,7 +377,8 @@ AI int lb_full_path(ctx_t *ctx)
 		count(REASON_NO_JUMP);
 		return CTX_PASS;
 	}
-	return lb_flow(ctx, st, &p);
+	answer = lb_flow(ctx, st, &p, &o);
+	return answer == SEND ? send(ctx, &p, &o) : answer;
 }
 
 #endif

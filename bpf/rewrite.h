@@ -12,17 +12,13 @@ struct out {
 	struct l2 l2; /* destination MAC, source MAC */
 	__u32 ifindex;
 	__u16 vlan; /* never VLAN_KEEP */
-	__u8 nat;   /* NAT_NONE, NAT_DST, NAT_SRC */
-	__u8 pad;
+	__u8 nat;   /* enum nat */
+	__u8 reply; /* from the server to the client */
 	__be32 addr; /* the new address and port of a NAT */
 	__be16 port;
-	__u16 pad2;
-};
-
-enum nat {
-	NAT_NONE = 0,
-	NAT_DST,
-	NAT_SRC,
+	__u16 pad;
+	__u32 dest; /* whose packet it is, for the fragments that follow */
+	__u32 service;
 };
 
 /* Offsets that went through the stack have no bounds for the verifier (6.18:
@@ -107,21 +103,23 @@ AI int send(ctx_t *ctx, struct pkt *p, const struct out *o)
 }
 
 /* out_to_dest is the way to a real server. */
-AI void out_to_dest(struct out *o, const struct pkt *p, const struct dest *d)
+AI void out_to_dest(struct out *o, const struct pkt *p, const struct dest *d, __u32 di)
 {
 	l2_copy(&o->l2, d->dmac);
 	o->ifindex = d->ifindex;
 	o->vlan = d->vlan == VLAN_KEEP ? p->vlan : d->vlan;
 	o->nat = d->method == METHOD_NAT ? NAT_DST : NAT_NONE;
-	o->pad = 0;
+	o->reply = 0;
 	__builtin_memcpy(&o->addr, &d->addr.b[12], 4);
 	o->port = d->port;
-	o->pad2 = 0;
+	o->pad = 0;
+	o->dest = di;
+	o->service = d->service;
 }
 
 /* out_to_client is the way back of a NAT reply: as the client's last packet
  * came, so no route is looked up. */
-AI void out_to_client(struct out *o, const struct conn *f)
+AI void out_to_client(struct out *o, const struct conn *f, __u32 service)
 {
 	__u16 *to = (__u16 *)&o->l2;
 	const __u16 *src = (const __u16 *)f->l2_src, *dst = (const __u16 *)f->l2_dst;
@@ -135,10 +133,12 @@ AI void out_to_client(struct out *o, const struct conn *f)
 	o->ifindex = f->ifindex;
 	o->vlan = f->vlan;
 	o->nat = NAT_SRC;
-	o->pad = 0;
+	o->reply = 1;
 	o->addr = f->key.dst;
 	o->port = f->key.dport;
-	o->pad2 = 0;
+	o->pad = 0;
+	o->dest = f->dest;
+	o->service = service;
 }
 
 #endif

@@ -357,11 +357,26 @@ struct survey {
 	__u32 half_age;
 };
 
+/* A map of the programs' own, like scratch: on the stack this is too much for
+ * the chain of calls. bpf_loop wants a pointer into the stack, so it gets one
+ * to this pointer. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct survey);
+	__uint(max_entries, 1);
+} surveys SEC(".maps");
+
+struct survey_ref {
+	struct survey *v;
+};
+
 /* survey_way looks at one way, i of 16. This and rescan_way are bodies of
  * bpf_loop (kernel 5.17): written as loops, the paths through 16 ways are too
  * many for the verifier. */
-static int survey_way(__u32 i, struct survey *v)
+static int survey_way(__u32 i, struct survey_ref *ref)
 {
+	struct survey *v = ref->v;
 	__u32 side = i >> 3 & 1, w = i & (WAYS - 1), index, loc, tag, word, state, age;
 	struct conn_set *s;
 	struct conn *e;
@@ -423,29 +438,33 @@ AI bool take_free(__u32 loc)
  */
 __noinline __u32 claim(const struct place *pl, __u32 now)
 {
-	if (!pl)
+	__u32 zero = 0;
+	struct survey *v = bpf_map_lookup_elem(&surveys, &zero);
+	struct survey_ref ref = { .v = v };
+
+	if (!pl || !v)
 		return LOC_NONE;
 	/* 4 tries: another CPU may take what the survey found. */
 	for (int try = 0; try < 4; try++) {
-		struct survey v = {};
 		struct conn *e;
 		__u32 loc;
 
-		v.set[0] = pl->set[0];
-		v.set[1] = pl->set[1];
-		v.now = now;
-		bpf_loop(2 * WAYS, survey_way, &v, 0);
-		loc = v.free[0] >= v.free[1] ? v.way[0] : v.way[1];
+		__builtin_memset(v, 0, sizeof(*v));
+		v->set[0] = pl->set[0];
+		v->set[1] = pl->set[1];
+		v->now = now;
+		bpf_loop(2 * WAYS, survey_way, &ref, 0);
+		loc = v->free[0] >= v->free[1] ? v->way[0] : v->way[1];
 		if (!loc) {
-			loc = v.dead ? v.dead : v.half;
+			loc = v->dead ? v->dead : v->half;
 			e = conn_at(loc);
 			if (!e)
 				return LOC_NONE;
 			/* The word of the survey: a half-open entry that was
 			 * established since is not ours to take. */
-			if (!free_at(loc, &e->key, v.dead ? v.dead_word : v.half_word))
+			if (!free_at(loc, &e->key, v->dead ? v->dead_word : v->half_word))
 				continue;
-			count(v.dead ? REASON_EXPIRED : REASON_RECLAIMED);
+			count(v->dead ? REASON_EXPIRED : REASON_RECLAIMED);
 		}
 		if (take_free(loc))
 			return loc;

@@ -12,6 +12,8 @@ struct {
 
 #define JUMP_TABLE tc_jump
 
+#include "frag.h"
+#include "icmp.h"
 #include "lb.h"
 
 SEC(CTX_SECTION)
@@ -23,7 +25,25 @@ int lb_tc(ctx_t *ctx)
 SEC(CTX_SECTION)
 int lb_tc_full(ctx_t *ctx)
 {
-	return lb_full_path(ctx);
+	return lb_full(ctx);
+}
+
+SEC(CTX_SECTION)
+int lb_tc_icmp(ctx_t *ctx)
+{
+	return lb_icmp(ctx);
+}
+
+SEC(CTX_SECTION)
+int lb_tc_frag(ctx_t *ctx)
+{
+	return lb_frag(ctx);
+}
+
+SEC(CTX_SECTION)
+int lb_tc_reject(ctx_t *ctx)
+{
+	return lb_reject(ctx);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

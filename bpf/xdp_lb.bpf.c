@@ -12,6 +12,8 @@ struct {
 
 #define JUMP_TABLE xdp_jump
 
+#include "frag.h"
+#include "icmp.h"
 #include "lb.h"
 
 SEC(CTX_SECTION)
@@ -23,7 +25,25 @@ int lb_xdp(ctx_t *ctx)
 SEC(CTX_SECTION)
 int lb_xdp_full(ctx_t *ctx)
 {
-	return lb_full_path(ctx);
+	return lb_full(ctx);
+}
+
+SEC(CTX_SECTION)
+int lb_xdp_icmp(ctx_t *ctx)
+{
+	return lb_icmp(ctx);
+}
+
+SEC(CTX_SECTION)
+int lb_xdp_frag(ctx_t *ctx)
+{
+	return lb_frag(ctx);
+}
+
+SEC(CTX_SECTION)
+int lb_xdp_reject(ctx_t *ctx)
+{
+	return lb_reject(ctx);
 }
 
 #include "sys.h"

@@ -179,8 +179,13 @@ func (r XDPReason) String() string {
 	return "unknown"
 }
 
-// Jumps lists the programs that go into the jump table, by slot.
+// The programs that go into the jump tables (maps xdp_jump and tc_jump), by
+// slot. A slot that is empty passes its packets to the stack, counted.
 var (
-	XDPJumps = map[uint32]string{JumpFull: "lb_xdp_full"}
-	TCJumps  = map[uint32]string{JumpFull: "lb_tc_full"}
+	XDPJumps = map[uint32]string{
+		JumpFull: "lb_xdp_full", JumpICMP: "lb_xdp_icmp", JumpFrag: "lb_xdp_frag", JumpReject: "lb_xdp_reject",
+	}
+	TCJumps = map[uint32]string{
+		JumpFull: "lb_tc_full", JumpICMP: "lb_tc_icmp", JumpFrag: "lb_tc_frag", JumpReject: "lb_tc_reject",
+	}
 )

@@ -88,13 +88,16 @@ type TCFlow struct {
 
 type TCFrag struct {
 	_       structs.HostLayout
-	Conn    uint32
-	Epoch   uint32
-	Dest    uint32
-	DestGen uint32
-	Reply   uint32
 	Last    uint32
-	Key     TCFlow
+	Dest    uint32
+	Service uint32
+	Ifindex uint32
+	Dmac    [6]uint8
+	Smac    [6]uint8
+	Vlan    uint16
+	Nat     uint8
+	Reply   uint8
+	Addr    uint32
 }
 
 type TCFragKey struct {
@@ -190,29 +193,46 @@ type TCSettingsBlock struct {
 	Timeouts  [12]uint32
 }
 
+type TCSurvey struct {
+	_        structs.HostLayout
+	Set      [2]uint32
+	Now      uint32
+	Free     [2]uint32
+	Way      [2]uint32
+	Dead     uint32
+	DeadWord uint32
+	Half     uint32
+	HalfWord uint32
+	HalfAge  uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	TCMapConns     = "conns"
-	TCMapDcount    = "dcount"
-	TCMapDests     = "dests"
-	TCMapDstats    = "dstats"
-	TCMapFrags     = "frags"
-	TCMapMacs      = "macs"
-	TCMapMeta      = "meta"
-	TCMapReasons   = "reasons"
-	TCMapRing      = "ring"
-	TCMapRuntime   = "runtime"
-	TCMapScratch   = "scratch"
-	TCMapServices  = "services"
-	TCMapSettings  = "settings"
-	TCMapSrun      = "srun"
-	TCMapSstats    = "sstats"
-	TCMapStash     = "stash"
-	TCMapTcJump    = "tc_jump"
-	TCProgLbTc     = "lb_tc"
-	TCProgLbTcFull = "lb_tc_full"
+	TCMapConns       = "conns"
+	TCMapDcount      = "dcount"
+	TCMapDests       = "dests"
+	TCMapDstats      = "dstats"
+	TCMapFrags       = "frags"
+	TCMapMacs        = "macs"
+	TCMapMeta        = "meta"
+	TCMapReasons     = "reasons"
+	TCMapRing        = "ring"
+	TCMapRuntime     = "runtime"
+	TCMapScratch     = "scratch"
+	TCMapServices    = "services"
+	TCMapSettings    = "settings"
+	TCMapSrun        = "srun"
+	TCMapSstats      = "sstats"
+	TCMapStash       = "stash"
+	TCMapSurveys     = "surveys"
+	TCMapTcJump      = "tc_jump"
+	TCProgLbTc       = "lb_tc"
+	TCProgLbTcFrag   = "lb_tc_frag"
+	TCProgLbTcFull   = "lb_tc_full"
+	TCProgLbTcIcmp   = "lb_tc_icmp"
+	TCProgLbTcReject = "lb_tc_reject"
 )
 
 // LoadTC returns the embedded CollectionSpec for TC.
@@ -257,8 +277,11 @@ type TCSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TCProgramSpecs struct {
-	LbTc     *ebpf.ProgramSpec `ebpf:"lb_tc"`
-	LbTcFull *ebpf.ProgramSpec `ebpf:"lb_tc_full"`
+	LbTc       *ebpf.ProgramSpec `ebpf:"lb_tc"`
+	LbTcFrag   *ebpf.ProgramSpec `ebpf:"lb_tc_frag"`
+	LbTcFull   *ebpf.ProgramSpec `ebpf:"lb_tc_full"`
+	LbTcIcmp   *ebpf.ProgramSpec `ebpf:"lb_tc_icmp"`
+	LbTcReject *ebpf.ProgramSpec `ebpf:"lb_tc_reject"`
 }
 
 // TCMapSpecs contains maps before they are loaded into the kernel.
@@ -281,6 +304,7 @@ type TCMapSpecs struct {
 	Srun     *ebpf.MapSpec `ebpf:"srun"`
 	Sstats   *ebpf.MapSpec `ebpf:"sstats"`
 	Stash    *ebpf.MapSpec `ebpf:"stash"`
+	Surveys  *ebpf.MapSpec `ebpf:"surveys"`
 	TcJump   *ebpf.MapSpec `ebpf:"tc_jump"`
 }
 
@@ -326,6 +350,7 @@ type TCMaps struct {
 	Srun     *ebpf.Map `ebpf:"srun"`
 	Sstats   *ebpf.Map `ebpf:"sstats"`
 	Stash    *ebpf.Map `ebpf:"stash"`
+	Surveys  *ebpf.Map `ebpf:"surveys"`
 	TcJump   *ebpf.Map `ebpf:"tc_jump"`
 }
 
@@ -347,6 +372,7 @@ func (m *TCMaps) Close() error {
 		m.Srun,
 		m.Sstats,
 		m.Stash,
+		m.Surveys,
 		m.TcJump,
 	)
 }
@@ -361,14 +387,20 @@ type TCVariables struct {
 //
 // It can be passed to LoadTCObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TCPrograms struct {
-	LbTc     *ebpf.Program `ebpf:"lb_tc"`
-	LbTcFull *ebpf.Program `ebpf:"lb_tc_full"`
+	LbTc       *ebpf.Program `ebpf:"lb_tc"`
+	LbTcFrag   *ebpf.Program `ebpf:"lb_tc_frag"`
+	LbTcFull   *ebpf.Program `ebpf:"lb_tc_full"`
+	LbTcIcmp   *ebpf.Program `ebpf:"lb_tc_icmp"`
+	LbTcReject *ebpf.Program `ebpf:"lb_tc_reject"`
 }
 
 func (p *TCPrograms) Close() error {
 	return _TCClose(
 		p.LbTc,
+		p.LbTcFrag,
 		p.LbTcFull,
+		p.LbTcIcmp,
+		p.LbTcReject,
 	)
 }
 

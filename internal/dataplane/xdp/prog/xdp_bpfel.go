@@ -137,13 +137,16 @@ type XDPFlow struct {
 
 type XDPFrag struct {
 	_       structs.HostLayout
-	Conn    uint32
-	Epoch   uint32
-	Dest    uint32
-	DestGen uint32
-	Reply   uint32
 	Last    uint32
-	Key     XDPFlow
+	Dest    uint32
+	Service uint32
+	Ifindex uint32
+	Dmac    [6]uint8
+	Smac    [6]uint8
+	Vlan    uint16
+	Nat     uint8
+	Reply   uint8
+	Addr    uint32
 }
 
 type XDPFragKey struct {
@@ -327,31 +330,48 @@ type XDPSettingsBlock struct {
 	Timeouts  [12]uint32
 }
 
+type XDPSurvey struct {
+	_        structs.HostLayout
+	Set      [2]uint32
+	Now      uint32
+	Free     [2]uint32
+	Way      [2]uint32
+	Dead     uint32
+	DeadWord uint32
+	Half     uint32
+	HalfWord uint32
+	HalfAge  uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	XDPMapConns      = "conns"
-	XDPMapDcount     = "dcount"
-	XDPMapDests      = "dests"
-	XDPMapDstats     = "dstats"
-	XDPMapFrags      = "frags"
-	XDPMapMacs       = "macs"
-	XDPMapMeta       = "meta"
-	XDPMapReasons    = "reasons"
-	XDPMapRing       = "ring"
-	XDPMapRuntime    = "runtime"
-	XDPMapScratch    = "scratch"
-	XDPMapServices   = "services"
-	XDPMapSettings   = "settings"
-	XDPMapSrun       = "srun"
-	XDPMapSstats     = "sstats"
-	XDPMapStash      = "stash"
-	XDPMapXdpJump    = "xdp_jump"
-	XDPProgLbClock   = "lb_clock"
-	XDPProgLbSweep   = "lb_sweep"
-	XDPProgLbXdp     = "lb_xdp"
-	XDPProgLbXdpFull = "lb_xdp_full"
+	XDPMapConns        = "conns"
+	XDPMapDcount       = "dcount"
+	XDPMapDests        = "dests"
+	XDPMapDstats       = "dstats"
+	XDPMapFrags        = "frags"
+	XDPMapMacs         = "macs"
+	XDPMapMeta         = "meta"
+	XDPMapReasons      = "reasons"
+	XDPMapRing         = "ring"
+	XDPMapRuntime      = "runtime"
+	XDPMapScratch      = "scratch"
+	XDPMapServices     = "services"
+	XDPMapSettings     = "settings"
+	XDPMapSrun         = "srun"
+	XDPMapSstats       = "sstats"
+	XDPMapStash        = "stash"
+	XDPMapSurveys      = "surveys"
+	XDPMapXdpJump      = "xdp_jump"
+	XDPProgLbClock     = "lb_clock"
+	XDPProgLbSweep     = "lb_sweep"
+	XDPProgLbXdp       = "lb_xdp"
+	XDPProgLbXdpFrag   = "lb_xdp_frag"
+	XDPProgLbXdpFull   = "lb_xdp_full"
+	XDPProgLbXdpIcmp   = "lb_xdp_icmp"
+	XDPProgLbXdpReject = "lb_xdp_reject"
 )
 
 // LoadXDP returns the embedded CollectionSpec for XDP.
@@ -396,10 +416,13 @@ type XDPSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type XDPProgramSpecs struct {
-	LbClock   *ebpf.ProgramSpec `ebpf:"lb_clock"`
-	LbSweep   *ebpf.ProgramSpec `ebpf:"lb_sweep"`
-	LbXdp     *ebpf.ProgramSpec `ebpf:"lb_xdp"`
-	LbXdpFull *ebpf.ProgramSpec `ebpf:"lb_xdp_full"`
+	LbClock     *ebpf.ProgramSpec `ebpf:"lb_clock"`
+	LbSweep     *ebpf.ProgramSpec `ebpf:"lb_sweep"`
+	LbXdp       *ebpf.ProgramSpec `ebpf:"lb_xdp"`
+	LbXdpFrag   *ebpf.ProgramSpec `ebpf:"lb_xdp_frag"`
+	LbXdpFull   *ebpf.ProgramSpec `ebpf:"lb_xdp_full"`
+	LbXdpIcmp   *ebpf.ProgramSpec `ebpf:"lb_xdp_icmp"`
+	LbXdpReject *ebpf.ProgramSpec `ebpf:"lb_xdp_reject"`
 }
 
 // XDPMapSpecs contains maps before they are loaded into the kernel.
@@ -422,6 +445,7 @@ type XDPMapSpecs struct {
 	Srun     *ebpf.MapSpec `ebpf:"srun"`
 	Sstats   *ebpf.MapSpec `ebpf:"sstats"`
 	Stash    *ebpf.MapSpec `ebpf:"stash"`
+	Surveys  *ebpf.MapSpec `ebpf:"surveys"`
 	XdpJump  *ebpf.MapSpec `ebpf:"xdp_jump"`
 }
 
@@ -467,6 +491,7 @@ type XDPMaps struct {
 	Srun     *ebpf.Map `ebpf:"srun"`
 	Sstats   *ebpf.Map `ebpf:"sstats"`
 	Stash    *ebpf.Map `ebpf:"stash"`
+	Surveys  *ebpf.Map `ebpf:"surveys"`
 	XdpJump  *ebpf.Map `ebpf:"xdp_jump"`
 }
 
@@ -488,6 +513,7 @@ func (m *XDPMaps) Close() error {
 		m.Srun,
 		m.Sstats,
 		m.Stash,
+		m.Surveys,
 		m.XdpJump,
 	)
 }
@@ -502,10 +528,13 @@ type XDPVariables struct {
 //
 // It can be passed to LoadXDPObjects or ebpf.CollectionSpec.LoadAndAssign.
 type XDPPrograms struct {
-	LbClock   *ebpf.Program `ebpf:"lb_clock"`
-	LbSweep   *ebpf.Program `ebpf:"lb_sweep"`
-	LbXdp     *ebpf.Program `ebpf:"lb_xdp"`
-	LbXdpFull *ebpf.Program `ebpf:"lb_xdp_full"`
+	LbClock     *ebpf.Program `ebpf:"lb_clock"`
+	LbSweep     *ebpf.Program `ebpf:"lb_sweep"`
+	LbXdp       *ebpf.Program `ebpf:"lb_xdp"`
+	LbXdpFrag   *ebpf.Program `ebpf:"lb_xdp_frag"`
+	LbXdpFull   *ebpf.Program `ebpf:"lb_xdp_full"`
+	LbXdpIcmp   *ebpf.Program `ebpf:"lb_xdp_icmp"`
+	LbXdpReject *ebpf.Program `ebpf:"lb_xdp_reject"`
 }
 
 func (p *XDPPrograms) Close() error {
@@ -513,7 +542,10 @@ func (p *XDPPrograms) Close() error {
 		p.LbClock,
 		p.LbSweep,
 		p.LbXdp,
+		p.LbXdpFrag,
 		p.LbXdpFull,
+		p.LbXdpIcmp,
+		p.LbXdpReject,
 	)
 }
 
