@@ -55,6 +55,25 @@ func ip(t *testing.T, commands string) {
 	}
 }
 
+// awaitUp waits until links are operational, some time after they were set up.
+func awaitUp(t *testing.T, n *hostnet.Network, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			l, err := n.Link(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.Up {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%s did not come up in 10 s", name)
+			}
+		}
+	}
+}
+
 func address(iface, prefix string) hostnet.Address {
 	return hostnet.Address{Interface: iface, Prefix: netip.MustParsePrefix(prefix)}
 }
@@ -264,6 +283,7 @@ func TestLinks(t *testing.T) {
 		t.Errorf("got %+v, want a veth that is down, since its peer is", l)
 	}
 	ip(t, "link set v1 up")
+	awaitUp(t, n, "v0", "v1")
 	all, err := n.Links()
 	if err != nil {
 		t.Fatal(err)
@@ -316,6 +336,7 @@ func TestMonitor(t *testing.T) {
 	t.Parallel()
 	n := enter(t)
 	ip(t, "link add v0 type veth peer name v1; link set v0 up; link set v1 up; addr add 10.0.0.1/24 dev v0")
+	awaitUp(t, n, "v0", "v1")
 	ctx, cancel := context.WithCancel(t.Context())
 	changes, err := n.Monitor(ctx)
 	if err != nil {

@@ -27,6 +27,8 @@ type monitor struct {
 	batches chan []syscall.NetlinkMessage
 	out     chan Change
 	pending []Change
+	// overruns counts the times that notifications were lost; run's own.
+	overruns int
 }
 
 // Monitor streams changes until ctx ends; then the channel is closed. It
@@ -35,13 +37,23 @@ type monitor struct {
 // Synced.
 // A slow receiver loses nothing: what is pending is kept.
 func (n *Network) Monitor(ctx context.Context) (<-chan Change, error) {
-	// Subscribed before the dump: nothing can happen in between unseen.
+	m, err := n.newMonitor(monitorBuffer)
+	if err != nil {
+		return nil, fmt.Errorf("monitor: %w", err)
+	}
+	m.start(ctx)
+	return m.out, nil
+}
+
+// newMonitor subscribes and reads the present state, in this order: nothing
+// can happen in between unseen.
+func (n *Network) newMonitor(buffer int) (*monitor, error) {
 	s, err := n.subscribe()
 	if err != nil {
-		return nil, fmt.Errorf("monitor: netlink socket: %w", permitted(err))
+		return nil, fmt.Errorf("netlink socket: %w", permitted(err))
 	}
-	if s.SetReceiveBufferSize(monitorBuffer, true) != nil { // without CAP_NET_ADMIN
-		_ = s.SetReceiveBufferSize(monitorBuffer, false) // an overrun is survived
+	if s.SetReceiveBufferSize(buffer, true) != nil { // without CAP_NET_ADMIN
+		_ = s.SetReceiveBufferSize(buffer, false) // an overrun is survived
 	}
 	m := &monitor{
 		n: n, socket: s, table: newTable(),
@@ -52,15 +64,18 @@ func (n *Network) Monitor(ctx context.Context) (<-chan Change, error) {
 	m.table.virtual = n.virtuals()
 	if err := m.resync(); err != nil {
 		s.Close()
-		return nil, fmt.Errorf("monitor: %w", err)
+		return nil, err
 	}
 	m.push([]Change{Synced{}})
-	n.mu.Lock()
-	n.monitors[m] = true
-	n.mu.Unlock()
+	return m, nil
+}
+
+func (m *monitor) start(ctx context.Context) {
+	m.n.mu.Lock()
+	m.n.monitors[m] = true
+	m.n.mu.Unlock()
 	go m.read(ctx)
 	go m.run(ctx)
-	return m.out, nil
 }
 
 // subscribe opens a socket for notifications in the network's namespace. Only
@@ -144,6 +159,7 @@ func (m *monitor) end() {
 // read again; should that fail too, the next notification finds it as it is.
 func (m *monitor) apply(msgs []syscall.NetlinkMessage) {
 	if msgs == nil {
+		m.overruns++
 		_ = m.resync()
 		return
 	}
