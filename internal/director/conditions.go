@@ -109,6 +109,7 @@ type view struct {
 	active      bool
 	interval    time.Duration
 	addrs       []netip.Addr
+	since       time.Time // of the present state
 	lastAdvert  time.Time // last accepted from anybody
 	delivered   time.Time // last packet that reached the socket of iface
 	source      netip.Addr
@@ -177,6 +178,10 @@ func (c *conditions) election(now time.Time, v view) []snapshot.Condition {
 		if s.iface != v.iface || s.vrid != v.vrid || s.from == v.source || now.Sub(e.last) > fresh {
 			continue
 		}
+		// What was seen before this state began was of a master that gave way.
+		if !e.last.After(v.since) {
+			continue
+		}
 		if cond, ok := c.heardOnWire(now, v, s, e, fresh); ok {
 			return []snapshot.Condition{cond}
 		}
@@ -229,7 +234,7 @@ func (c *conditions) heardOnWire(now time.Time, v view, s sighting, e seen, fres
 		}
 	}
 	// Two masters that hear each other settle it within an interval or two.
-	if v.active && now.Sub(e.first) > fresh {
+	if v.active && e.count > 1 && now.Sub(v.since) > fresh && e.last.Sub(v.since) > 2*v.interval {
 		return snapshot.Condition{
 			Code: code, Object: v.name, What: what,
 			Cause: "the other goes on although this one answers its adverts: it does not hear this host (its firewall, or a one-way link)",

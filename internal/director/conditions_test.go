@@ -97,6 +97,11 @@ func TestConditionsOfAnElection(t *testing.T) {
 			"a claim from before the other gave way",
 			[]vrrpio.Observation{arp(8)}, with(master, heard(9)), 10, "", "",
 		},
+		{
+			"adverts of the master that gave way to us just now",
+			[]vrrpio.Observation{advert(1, 200), advert(9, 200)},
+			with(with(master, heard(9)), func(v *view) { v.since = at(9.5) }), 10, "", "",
+		},
 		{"a claim while backup is the master's right", []vrrpio.Observation{arp(9)}, backup, 10, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

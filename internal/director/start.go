@@ -102,7 +102,7 @@ func (d *director) firstConfig(past *remembered) (loaded, error) {
 				n++
 			}
 		}
-		return l, exit(ExitConfig, "%s: %d errors: not started", d.o.File, n)
+		return l, exit(ExitConfig, "%s: not started, for the errors above: %d", d.o.File, n)
 	}
 	return l, nil
 }
@@ -248,6 +248,13 @@ func (d *director) begin(ctx context.Context, past *remembered) {
 	if d.o.Resume && past != nil {
 		restore, resumes = past.Health, past.VRRP
 		maps.Copy(d.told, past.Notified)
+		// The addresses stay on until the election says otherwise: it goes on as
+		// Active, or an instance changes to another state.
+		for _, r := range resumes {
+			if r.State == vrrp.Active {
+				d.active[r.Instance] = true
+			}
+		}
 	}
 	d.stepHealth(health.Start{Restore: restore})
 
