@@ -44,7 +44,16 @@ type randomRouter struct {
 	name   string
 	up     bool
 	down   map[string]bool // links
+	bare   map[string]bool // segments without an address
 	failed bool            // script
+}
+
+// address is the router's on a segment, or none.
+func (r *randomRouter) address(segment string) string {
+	if r.bare[segment] {
+		return "none"
+	}
+	return map[string]string{"eth0": "10.7.0.1", "eth1": "10.8.0.1"}[segment] + r.name[1:]
 }
 
 func (g *generator) line(format string, args ...any) { fmt.Fprintf(&g.out, format+"\n", args...) }
@@ -74,9 +83,9 @@ func (g *generator) setup() {
 		priorities = priorities[:6] // an owner in a group is not for this simulation
 	}
 	for n := range 2 + g.rng.IntN(3) {
-		r := &randomRouter{name: fmt.Sprintf("r%d", n+1), down: map[string]bool{}}
+		r := &randomRouter{name: fmt.Sprintf("r%d", n+1), down: map[string]bool{}, bare: map[string]bool{}}
 		g.routers = append(g.routers, r)
-		g.line("router %s eth0=10.7.0.%d eth1=10.8.0.%d", r.name, 11+n, 11+n)
+		g.line("router %s eth0=%s eth1=%s", r.name, r.address("eth0"), r.address("eth1"))
 		options := ""
 		switch g.rng.IntN(6) {
 		case 0:
@@ -98,6 +107,9 @@ func (g *generator) setup() {
 		}
 		g.line("script %s chk rise=%d fall=%d", r.name, 1+g.rng.IntN(2), 1+g.rng.IntN(2))
 		g.line("track %s %s script chk weight=%d", r.name, track, []int{0, -60, 30}[g.rng.IntN(3)])
+		if g.rng.IntN(4) == 0 {
+			g.line("startup %s %v", r.name, g.time(5*time.Second))
+		}
 		g.line("hostdelay %s %v", r.name, g.time(200*time.Millisecond))
 	}
 	for _, r := range g.routers {
@@ -116,7 +128,7 @@ func (g *generator) start(r *randomRouter, verb string) {
 func (g *generator) trouble() {
 	r, other := g.router(), g.router()
 	segment := g.pick(g.segments()...)
-	switch g.rng.IntN(12) {
+	switch g.rng.IntN(14) {
 	case 0, 1:
 		g.line("net loss=0.%d dup=0.%d delay=1ms..%dms", g.rng.IntN(7), g.rng.IntN(5), 2+g.rng.IntN(200))
 	case 2:
@@ -136,6 +148,11 @@ func (g *generator) trouble() {
 	case 10:
 		g.line("failover %s VI_1", r.name)
 	case 11:
+		r.bare[segment] = !r.bare[segment]
+		g.line("addr %s %s %s", r.name, segment, r.address(segment))
+	case 12:
+		g.regroup(r)
+	case 13:
 		// Members of one group with different priorities do not work well.
 		priority := []int{40, 100, 120, 220}[g.rng.IntN(4)]
 		for s := range g.segments() {
@@ -143,6 +160,18 @@ func (g *generator) trouble() {
 		}
 		g.line("reload %s", r.name)
 	}
+}
+
+// regroup takes the sync group apart and puts it together again in two reloads.
+func (g *generator) regroup(r *randomRouter) {
+	if !g.grouped {
+		return
+	}
+	g.line("drop %s G1", r.name)
+	g.line("reload %s", r.name)
+	g.line("run %v", g.time(8*time.Second))
+	g.line("group %s G1 VI_1 VI_2", r.name)
+	g.line("reload %s", r.name)
 }
 
 // outage ends a process or brings it back. A resumed one was away for less than
@@ -183,7 +212,8 @@ func (g *generator) settle() {
 		for _, r := range g.routers {
 			for _, segment := range g.segments() {
 				g.line("link %s %s up", r.name, segment)
-				r.down[segment] = false
+				r.down[segment], r.bare[segment] = false, false
+				g.line("addr %s %s %s", r.name, segment, r.address(segment))
 			}
 			r.failed = false
 			g.results(r)
