@@ -262,6 +262,20 @@ func (o *objects) pin(dir string) error {
 	return nil
 }
 
+// sweepHalfMade removes what processes that died while creating left beside.
+func sweepHalfMade(dir string) error {
+	half, err := filepath.Glob(dir + "-new-*")
+	if err != nil {
+		return fmt.Errorf("pin directory %s: %w", dir, err)
+	}
+	for _, h := range half {
+		if err := removeTree(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func moveLinks(from, to string) error {
 	entries, err := os.ReadDir(filepath.Join(from, "links"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

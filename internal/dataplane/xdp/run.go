@@ -125,6 +125,8 @@ func (d *Dataplane) follow(ctx context.Context) error {
 	if err := netlink.AddrSubscribeWithOptions(addrs, done, netlink.AddrSubscribeOptions{Namespace: &ns}); err != nil {
 		return fmt.Errorf("addresses: %w", err)
 	}
+	d.follows(true)
+	defer d.follows(false)
 	d.look() // what changed before the subscriptions
 	refresh := time.NewTicker(refreshPeriod)
 	defer refresh.Stop()
@@ -154,6 +156,12 @@ func (d *Dataplane) follow(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+func (d *Dataplane) follows(yes bool) {
+	d.mu.Lock()
+	d.following = yes
+	d.mu.Unlock()
 }
 
 func soon(dirty <-chan time.Time) <-chan time.Time {

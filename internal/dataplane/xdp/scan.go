@@ -106,7 +106,8 @@ func (s *scanner) abandoned(loc uint32, now stuckWay) {
 		return
 	}
 	tag, e := s.mem.at(loc)
-	if now.tag != prog.TagClaimed && now.word&prog.Tentative != 0 && now.word&prog.StateMask != prog.StateDead {
+	if now.word&prog.StateMask != prog.StateDead {
+		// So that a reply entry which names it is seen to be an orphan.
 		if !atomic.CompareAndSwapUint32(&e.State, now.word, now.word|prog.StateDead) {
 			return
 		}

@@ -22,7 +22,8 @@ type table struct {
 	maps  map[string]*ebpf.Map
 	mem   *memory
 	hops  func(netip.Addr) hop
-	noNAT error // why NAT is refused at present
+	cache map[netip.Addr]hop // what hops said during this Set or rehop
+	noNAT error              // why NAT is refused at present
 
 	services map[lvs.ServiceKey]*service
 	order    []lvs.ServiceKey            // of the last Set
@@ -65,7 +66,7 @@ type dest struct {
 
 func newTable(maps map[string]*ebpf.Map, mem *memory, hops func(netip.Addr) hop) *table {
 	return &table{
-		maps: maps, mem: mem, hops: hops,
+		maps: maps, mem: mem, hops: hops, cache: map[netip.Addr]hop{},
 		services: map[lvs.ServiceKey]*service{}, gone: map[lvs.ServiceKey]*service{},
 		ids:     make([]*service, maps["srun"].MaxEntries()),
 		dests:   make([]*dest, maps["dests"].MaxEntries()),
@@ -226,7 +227,7 @@ func (t *table) applyDest(s *service, w lvs.Destination) (*dest, error) {
 		}
 	}
 	d.want, d.empty = w, 0
-	d.hop = t.hops(w.Addr)
+	d.hop = t.hop(w.Addr)
 	if err := t.writeDest(d, true); err != nil {
 		return nil, err
 	}
@@ -393,14 +394,25 @@ func (t *table) reap(d *dest) error {
 	return nil
 }
 
+// hop asks once for an address that many services share.
+func (t *table) hop(a netip.Addr) hop {
+	h, ok := t.cache[a]
+	if !ok {
+		h = t.hops(a)
+		t.cache[a] = h
+	}
+	return h
+}
+
 // rehop writes where frames to the servers go, after the way to some changed.
 func (t *table) rehop(changed func(*dest) bool) error {
 	var errs []error
+	clear(t.cache)
 	for _, d := range t.dests {
 		if d == nil || !changed(d) {
 			continue
 		}
-		d.hop = t.hops(d.want.Addr)
+		d.hop = t.hop(d.want.Addr)
 		errs = append(errs, t.writeDest(d, d.available()))
 	}
 	return errors.Join(errs...)

@@ -94,6 +94,8 @@ type Dataplane struct {
 	scan   *scanner
 	since  map[string]time.Time // of conditions, by code and object
 	closed bool
+	// following is that changes of the host come in by themselves.
+	following bool
 }
 
 // Open adopts what an earlier process left pinned in s.PinDir, or creates it,
@@ -119,6 +121,9 @@ func Open(s Spec) (*Dataplane, error) {
 	lock, err := takePins(s.PinDir, s.Log)
 	if err != nil {
 		return nil, err
+	}
+	if err := sweepHalfMade(s.PinDir); err != nil {
+		return nil, errors.Join(err, lock.release(false))
 	}
 	d := &Dataplane{spec: s, log: s.Log, lock: lock, ns: -1, ethtool: -1, since: map[string]time.Time{}}
 	if err := d.open(); err != nil {
@@ -225,9 +230,12 @@ func (d *Dataplane) Set(services []lvs.ServiceSet) error {
 		errs = append(errs, d.inNamespace(d.hooks.apply))
 	}
 	d.tab.noNAT = d.hooks.unsafe()
-	if err := d.near.read(); err != nil {
-		errs = append(errs, err)
+	if !d.following {
+		if err := d.near.read(); err != nil {
+			errs = append(errs, err)
+		}
 	}
+	clear(d.tab.cache)
 	return errors.Join(append(errs, d.tab.set(services))...)
 }
 
