@@ -159,13 +159,10 @@ func (d *director) onElection(ev vrrpio.Event) {
 	case vrrp.Transition:
 		d.onTransition(ev.Time, a)
 	case vrrp.GroupTransition:
-		d.log.Info("sync group changes state", "group", a.Group, "state", a.To.String(), "reason", a.Reason)
 		d.tell(event.GroupTransition{Time: ev.Time, Group: a.Group, State: a.To.String(), Reason: a.Reason})
 	case vrrp.PriorityChanged:
-		d.log.Info("effective priority changes", "instance", a.Instance, "from", a.From, "to", a.To)
 		d.dirty = true
 	case vrrp.ScriptChanged:
-		d.log.Info("script "+succeededFailed(a.Up), "script", a.Script, "detail", a.Detail)
 		d.dirty = true
 	case vrrp.Contended:
 		d.conditions.contended(ev.Time, a)
@@ -174,8 +171,6 @@ func (d *director) onElection(ev vrrpio.Event) {
 }
 
 func (d *director) onTransition(now time.Time, t vrrp.Transition) {
-	d.log.Info("instance changes state", "instance", t.Instance, "from", t.From.String(), "state", t.To.String(),
-		"priority", t.Priority, "reason", t.Reason)
 	delete(d.unready, t.Instance)
 	delete(d.active, t.Instance)
 	if t.To == vrrp.Active {
