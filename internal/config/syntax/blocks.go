@@ -48,15 +48,11 @@ func (p *parser) kindIn(f *frame, word string) Kind {
 // next line, so it may be a definition, a sequence or an include again.
 func (p *parser) statements(t text, depth int) {
 	for {
-		i, c := brace(t.s, 0)
-		for c == '$' { // ${NAME} that nothing defines, already reported
-			i, c = brace(t.s, i+strings.IndexByte(t.s[i:], '}')+1)
-		}
+		i, c := brace(t.s)
+		p.statement(t.slice(0, i).trim())
 		if c == 0 {
-			p.statement(t.trim())
 			return
 		}
-		p.statement(t.slice(0, i).trim())
 		at := t.pos(i)
 		t = t.slice(i+1, len(t.s))
 		if c == '{' {
@@ -64,7 +60,7 @@ func (p *parser) statements(t text, depth int) {
 		} else {
 			p.close(at)
 		}
-		if t = t.trim(); t.s == "" {
+		if t = t.trim(); t.s == "" || p.stopped {
 			return
 		}
 		if special(t.s) {
@@ -81,30 +77,42 @@ func special(s string) bool {
 	if strings.IndexByte("@~$", s[0]) >= 0 {
 		return true
 	}
-	word, _, _ := strings.Cut(s, " ")
-	word, _, _ = strings.Cut(word, "\t")
-	_, include := includeMode(word)
+	if n := strings.IndexAny(s, blanks); n >= 0 {
+		s = s[:n]
+	}
+	_, include := includeMode(s)
 	return include
 }
 
-// brace finds the next brace outside double quotes: '{', '}', 0 for none, '$'
-// for the beginning of a ${NAME}.
-func brace(s string, from int) (int, byte) {
+// brace finds the next brace outside double quotes and returns it, or 0 and
+// the text's length. The braces of a ${NAME} that nothing defines, which has
+// been reported, are none.
+func brace(s string) (int, byte) {
 	quoted := false
 	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '"':
+		switch c := s[i]; {
+		case c == '"':
 			quoted = !quoted
-		case quoted || i < from:
-		case s[i] == '$' && i+1 < len(s) && s[i+1] == '{':
-			if n := strings.IndexByte(s[i:], '}'); n > 0 && nameLen(s[i+2:]) > 0 && !strings.ContainsAny(s[i+2:i+n], "{\"") {
-				return i, '$'
+		case quoted:
+		case c == '$' && strings.HasPrefix(s[i:], "${"):
+			if n := braced(s[i:]); n > 0 {
+				i += n - 1
 			}
-		case s[i] == '{' || s[i] == '}':
-			return i, s[i]
+		case c == '{' || c == '}':
+			return i, c
 		}
 	}
 	return len(s), 0
+}
+
+// braced returns the length of the ${...} that s begins with, 0 when it is
+// none.
+func braced(s string) int {
+	n := strings.IndexAny(s[2:], "{}\"")
+	if n < 0 || s[2+n] != '}' || nameLen(s[2:]) == 0 {
+		return 0
+	}
+	return n + 3
 }
 
 // statement adds a logical line to the block that is open.

@@ -59,11 +59,10 @@ func nextReference(s string, off int) (ref reference, ill, ok bool) {
 			continue
 		}
 		if s[i+1] == '{' {
-			n := strings.IndexByte(s[i+2:], '}')
-			if n < 0 || strings.ContainsAny(s[i+2:i+2+n], "{\"") || nameLen(s[i+2:]) == 0 {
-				continue
+			if n := braced(s[i:]); n > 0 {
+				return reference{i, i + n, s[i+2 : i+n-1], true}, false, true
 			}
-			return reference{i, i + n + 3, s[i+2 : i+2+n], true}, false, true
+			continue
 		}
 		if n := nameLen(s[i+1:]); n > 0 {
 			return reference{i, i + 1 + n, s[i+1 : i+1+n], false}, !ends(s[i+1+n:]), true
@@ -106,6 +105,12 @@ func (p *parser) expand(t text) (out text, rest []text) {
 		}
 		if budget -= len(v) + 16; budget < 0 || len(t.s)+len(v) > p.lim.LineLength {
 			p.loop(t, ref)
+			return text{}, nil
+		}
+		// Replacing costs what it copies, so that a short text cannot keep the
+		// parser busy for long.
+		if p.bytes += len(t.s) + len(v); p.bytes > p.lim.Bytes {
+			p.stop(t.pos(ref.from), "replacing definitions makes the configuration too long; the rest is not read")
 			return text{}, nil
 		}
 		t = t.splice(ref.from, ref.to, v)
@@ -213,6 +218,9 @@ func (p *parser) illReference(t text, ref reference) {
 // undefined reports a use of a name that nothing defines. Inside quotes it may
 // well be meant for a shell, so only text outside is reported.
 func (p *parser) undefined(t text, ref reference) {
+	if len(p.findings) > p.lim.Findings {
+		return
+	}
 	if strings.Count(t.s[:ref.from], `"`)%2 == 1 {
 		return
 	}

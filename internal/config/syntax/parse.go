@@ -76,17 +76,21 @@ func (p *parser) run(o *origin, depth int) {
 		if p.stopped {
 			return
 		}
+		if strings.Trim(s, blanks) == "" {
+			def = nil // an empty line ends a definition, a comment does not
+			continue
+		}
 		t, ok := p.physical(lineText(s, o, i+1))
 		if !ok {
+			continue
+		}
+		if t, ok = p.condition(t); !ok {
 			continue
 		}
 		if def != nil {
 			if !def.more(t) {
 				def = nil
 			}
-			continue
-		}
-		if t, ok = p.condition(t); !ok {
 			continue
 		}
 		if name, at, ok := assignment(t.s); ok {
@@ -170,7 +174,7 @@ func (p *parser) condition(t text) (text, bool) {
 	if t.s[0] != '@' {
 		return t, true
 	}
-	n := strings.IndexAny(t.s, " \t\f\v")
+	n := strings.IndexAny(t.s, blanks)
 	if n < 0 {
 		return t, false
 	}
@@ -263,7 +267,7 @@ func (p *parser) expanded(t text, depth int) {
 		p.sequence(t, depth)
 		return
 	}
-	if n := strings.IndexAny(t.s, " \t\f\v"); n > 0 {
+	if n := strings.IndexAny(t.s, blanks); n > 0 {
 		if mode, ok := includeMode(t.s[:n]); ok {
 			p.include(t.slice(n, len(t.s)).trim(), mode, depth)
 			return

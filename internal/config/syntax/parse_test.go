@@ -151,7 +151,7 @@ func TestLimits(t *testing.T) {
 		{"nested sequences", "~SEQ(I,1,1000) ~SEQ(J,1,1000) ~SEQ(K,1,1000) x", "limit"},
 		{"self", "$A=$A\nx $A", "definition-loop"},
 		{"mutual", "$A=${B}x\n$B=${A}\nx $A", "definition-loop"},
-		{"doubling", "$A=xxxxxxxxxxxxxxxx\n$B=${A}${A}${A}${A}${A}${A}${A}${A}\n$C=${B}${B}${B}${B}${B}${B}${B}${B}\n$D=${C}${C}${C}${C}${C}${C}${C}\nx ${D}", "definition-loop"},
+		{"doubling", "$A=xxxxxxxxxxxxxxxx\n$B=${A}${A}${A}${A}${A}${A}${A}${A}\n$C=${B}${B}${B}${B}${B}${B}${B}${B}\n$D=${C}${C}${C}${C}${C}${C}${C}\nx ${D}", "limit"},
 		{"multi-line self", "$A= \\\nx \\\n$A \\\ny\n$A", "limit"},
 		{"multi-line twice", "$A= \\\n$B \\\n$B \\\nz\n$B= \\\n$A \\\n$A \\\nz\n$A", "definition-loop"},
 		{"include self", "include f", "include-loop"},

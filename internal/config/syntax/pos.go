@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"sort"
 	"strings"
 
 	"github.com/kaname-lb/kaname/internal/finding"
@@ -61,16 +62,13 @@ type segment struct {
 
 // at returns the position of byte off.
 func at(segs []segment, off int) Pos {
-	for i := len(segs) - 1; i >= 0; i-- {
-		s := segs[i]
-		if s.off > off {
-			continue
-		}
-		p := s.pos
-		if s.linear {
-			p.col += int32(off - s.off)
-		}
-		return p
+	i := sort.Search(len(segs), func(i int) bool { return segs[i].off > off }) - 1
+	if i < 0 {
+		return Pos{}
 	}
-	return Pos{}
+	p := segs[i].pos
+	if segs[i].linear {
+		p.col += int32(off - segs[i].off)
+	}
+	return p
 }

@@ -53,20 +53,23 @@ func (c *cutter) add(it Item) { c.src.Items = append(c.src.Items, it) }
 
 func (c *cutter) line(l string, n int) {
 	end, _ := comment(l)
-	note := strings.TrimRight(l[end:], " \t\f\v")
+	note := strings.TrimRight(l[end:], blanks)
 	t := lineText(l, nil, n).slice(0, end).trim()
 	col := int(t.pos(0).col)
-	if c.cont {
-		c.cont = strings.HasSuffix(t.s, `\`)
-		c.add(Item{Kind: Cont, Text: strings.TrimRight(l, " \t\f\v"), Line: n, Col: 1})
+	if c.cont && t.s+note != "" {
+		// As in the parser: an empty line ends a definition, a comment or a
+		// line with a mark alone does not.
+		c.cont = t.s == "" || t.s[0] == '@' || strings.HasSuffix(t.s, `\`)
+		c.add(Item{Kind: Cont, Text: strings.TrimRight(l, blanks), Line: n, Col: 1})
 		return
 	}
+	c.cont = false
 	switch {
 	case t.s == "" && note == "":
 		c.add(Item{Kind: Blank, Line: n, Col: 1, Depth: c.depth})
 	case t.s == "":
 		c.add(Item{Kind: Comment, Comment: note, Line: n, Col: end + 1, Depth: c.depth})
-	case special(t.s) || strings.ContainsAny(t.s, "$\x00"):
+	case special(t.s) || strings.Contains(t.s, "$") || strings.Contains(l, "\x00"):
 		c.raw(t.s, note, n, col)
 	default:
 		c.cut(t.s, note, n, col)
@@ -78,16 +81,17 @@ func (c *cutter) raw(s, note string, n, col int) {
 	it := Item{Kind: Raw, Text: s, Comment: note, Line: n, Col: col, Depth: c.depth}
 	mark := s
 	if s[0] == '@' {
-		_, mark, _ = strings.Cut(s, " ")
-		mark = strings.TrimSpace(mark)
+		if n := strings.IndexAny(s, blanks); n > 0 {
+			mark = strings.TrimLeft(s[n:], blanks)
+		}
 	}
 	if _, _, ok := assignment(mark); ok {
 		c.cont = strings.HasSuffix(s, `\`)
 		c.add(it)
 		return
 	}
-	for i := 0; ; i++ {
-		j, b := brace(s, i)
+	for rest := s; ; {
+		i, b := brace(rest)
 		switch b {
 		case 0:
 			c.add(it)
@@ -97,10 +101,8 @@ func (c *cutter) raw(s, note string, n, col int) {
 		case '}':
 			c.depth = max(0, c.depth-1)
 			it.Depth = min(it.Depth, c.depth)
-		case '$':
-			j += strings.IndexByte(s[j:], '}')
 		}
-		i = j
+		rest = rest[i+1:]
 	}
 }
 
@@ -108,8 +110,13 @@ func (c *cutter) raw(s, note string, n, col int) {
 // goes with the last.
 func (c *cutter) cut(s, note string, n, col int) {
 	for s != "" {
-		i, b := brace(s, 0)
-		t := strings.TrimRight(s[:i], " \t\f\v")
+		i, b := brace(s)
+		t := strings.TrimRight(s[:i], blanks)
+		if t != "" && special(t) {
+			// `include{` is a statement, but printed as `include {` it is not.
+			c.raw(s, note, n, col)
+			return
+		}
 		it := Item{Kind: Text, Text: t, Line: n, Col: col, Depth: c.depth}
 		switch b {
 		case '{':
@@ -127,7 +134,7 @@ func (c *cutter) cut(s, note string, n, col int) {
 			s = ""
 			continue
 		}
-		rest := strings.TrimLeft(s[i+1:], " \t\f\v")
+		rest := strings.TrimLeft(s[i+1:], blanks)
 		col += len(s) - len(rest)
 		s = rest
 		if s != "" && special(s) {

@@ -98,7 +98,10 @@ func (t text) via(o *origin) text {
 	return text{s: t.s, segs: segs}
 }
 
-func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\f' || c == '\v' }
+// blanks separate words. A carriage return in the middle of a line is one too.
+const blanks = " \t\f\v\r"
+
+func isBlank(c byte) bool { return strings.IndexByte(blanks, c) >= 0 }
 
 // comment returns where the comment of a line begins, len(s) when there is
 // none, and where a double quote that is never closed begins, -1 when all are.
