@@ -253,3 +253,13 @@ func (d *director) becomes(s vrrp.State) {
 	d.h.t.Helper()
 	eventually(d.h.t, d.h.path+" becomes "+s.String(), func() bool { return d.state() == s })
 }
+
+// heardRelease fails the test when a director became master by waiting for a
+// whole Active_Down_Interval instead of Skew_Time after priority 0.
+func heardRelease(t *testing.T, d *director) {
+	t.Helper()
+	i := d.Status().Machine.Instances[0]
+	if waited := i.Since.Sub(i.LastAdvert); waited >= 3*i.AdvertInterval {
+		t.Errorf("master %v after the last advert: priority 0 was not heard", waited)
+	}
+}

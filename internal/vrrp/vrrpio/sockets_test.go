@@ -256,11 +256,8 @@ func TestTwoDirectors(t *testing.T) {
 
 	// Stop: priority 0, the backup takes over after Skew_Time (0.6 s).
 	first.stop()
-	stopped := time.Now()
 	second.becomes(vrrp.Active)
-	if gap := time.Since(stopped); gap > 2500*time.Millisecond {
-		t.Errorf("the backup took over %v after the stop: it waited for the whole Active_Down_Interval", gap)
-	}
+	heardRelease(t, second)
 	if a.has(vip) {
 		t.Error("the stopped director left its address behind")
 	}
