@@ -11,7 +11,7 @@ import (
 // ended by a newline.
 func Render(f Finding) string {
 	var b strings.Builder
-	b.WriteString(f.String())
+	b.WriteString(clean(f.String()))
 	b.WriteByte('\n')
 	if f.Source != "" {
 		b.WriteString("    " + clean(f.Source) + "\n")
@@ -55,9 +55,7 @@ func caretIndent(line string, n int) string {
 			b.WriteByte(' ')
 		}
 	}
-	// The end of the line, or just behind it ("parameter missing here").
-	b.WriteString(strings.Repeat(" ", max(0, min(n-len(line), 1))))
-	return b.String()
+	return b.String() // the column is behind the line's end
 }
 
 // isWide reports whether terminals give r two cells (the East Asian blocks
