@@ -28,12 +28,12 @@ func takePins(dir string, log *slog.Logger) (*pinLock, error) {
 	if !filepath.IsAbs(dir) {
 		return nil, fmt.Errorf("pin directory %q: not an absolute path", dir)
 	}
-	if err := inBPFFS(dir, log); err != nil {
-		return nil, err
-	}
 	parent, name := filepath.Split(filepath.Clean(dir))
 	if strings.Contains(name, ".") {
 		return nil, fmt.Errorf("pin directory %s: a bpffs allows no dots in names", dir)
+	}
+	if err := inBPFFS(dir, log); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return nil, fmt.Errorf("pin directory %s: %w", dir, err)

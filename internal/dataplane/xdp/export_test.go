@@ -1,5 +1,7 @@
 package xdp
 
+import "github.com/kaname-lb/kaname/internal/dataplane/xdp/prog"
+
 // Writes returns how many map writes Set has done so far.
 func (d *Dataplane) Writes() uint64 {
 	d.mu.Lock()
@@ -18,4 +20,18 @@ func (d *Dataplane) Draining() int {
 		}
 	}
 	return n
+}
+
+// ForceClsact makes d attach to TC as on a kernel before 6.6.
+func (d *Dataplane) ForceClsact() {
+	d.mu.Lock()
+	d.hooks.noTCX = true
+	d.mu.Unlock()
+}
+
+// SetSchema pretends that another version wrote the maps.
+func (d *Dataplane) SetSchema(n uint32) {
+	if err := d.obj.maps["meta"].Put(uint32(0), &prog.Meta{Schema: n}); err != nil {
+		panic(err)
+	}
 }

@@ -494,3 +494,86 @@ func TestUnsafeNAT(t *testing.T) {
 		t.Error("an unknown mode is accepted")
 	}
 }
+
+// On kernels without tcx a clsact filter does the same: it carries, outlives
+// its process, is adopted and removed.
+func TestClsact(t *testing.T) {
+	needRoot(t)
+	t.Parallel()
+	s := newSite(t, lvs.NAT)
+	spec := xdp.Spec{PinDir: pinDir(t), Mode: xdp.TC}
+	set := []lvs.ServiceSet{service(lvs.TCP, lvs.RR, lvs.NAT, 1, 1)}
+	filters := func() int {
+		list, err := s.director.nl.FilterList(s.director.link("eth0"), netlink.HANDLE_MIN_INGRESS)
+		must(t, err)
+		return len(list)
+	}
+	d := s.director.open(spec)
+	d.ForceClsact()
+	stop := run(t, d)
+	must(t, d.SetInterfaces(s.ifaces))
+	must(t, d.Set(set))
+	s.ready(d)
+	c, err := s.client.dial("tcp4", vip+":80")
+	must(t, err)
+	defer func() { _ = c.Close() }()
+	if _, err := c.ask("filter"); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	must(t, d.Close())
+	if _, err := c.ask("orphan"); err != nil || filters() != 1 {
+		t.Fatalf("without a process: %v, %d filters", err, filters())
+	}
+	d = s.director.open(spec)
+	run(t, d)
+	must(t, d.SetInterfaces(s.ifaces))
+	must(t, d.Set(set))
+	if _, err := c.ask("adopted"); err != nil || filters() != 1 {
+		t.Fatalf("after the adoption: %v, %d filters", err, filters())
+	}
+	must(t, d.SetInterfaces(nil))
+	if n := filters(); n != 0 {
+		t.Errorf("%d filters after the interface was given up", n)
+	}
+}
+
+// Pins of another layout are replaced, not misread; what died half-way leaves
+// nothing.
+func TestOtherLayout(t *testing.T) {
+	needRoot(t)
+	t.Parallel()
+	h := newHost(t)
+	dir := pinDir(t)
+	must(t, os.MkdirAll(dir+"-new-1/maps", 0o700))
+	d := h.open(xdp.Spec{PinDir: dir})
+	must(t, d.Set([]lvs.ServiceSet{service(lvs.TCP, lvs.RR, lvs.DR, 1)}))
+	d.SetSchema(9999)
+	must(t, d.Close())
+	d = h.open(xdp.Spec{PinDir: dir})
+	if d.Adopted() {
+		t.Error("maps of schema 9999 were adopted")
+	}
+	must(t, d.Set([]lvs.ServiceSet{service(lvs.TCP, lvs.RR, lvs.DR, 1)}))
+	must(t, d.Close())
+	if d = h.open(xdp.Spec{PinDir: dir}); !d.Adopted() {
+		t.Error("the replaced maps were not adopted")
+	}
+	if _, err := os.Stat(dir + "-new-1"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what died half-way is there: %v", err)
+	}
+}
+
+func TestPinDirectory(t *testing.T) {
+	needRoot(t)
+	t.Parallel()
+	for dir, want := range map[string]string{
+		"relative":              "not an absolute path",
+		t.TempDir():             "not in a bpffs",
+		"/sys/fs/bpf/kaname.v1": "no dots",
+	} {
+		if _, err := xdp.Open(xdp.Spec{PinDir: dir}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open in %s: %v, want %q", dir, err, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package xdp
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -27,11 +28,44 @@ type bench struct {
 	vip   netip.Addr
 }
 
+// shared is the one bench: the verifier takes most of a second over the
+// programs. Tests that use it do not run in parallel.
+var shared *bench
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared != nil {
+		if err := shared.Remove(); err != nil {
+			fmt.Fprintln(os.Stderr, "remove the bench:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// newBench returns the bench as new: no service, no connection.
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: BPF")
 	}
+	if shared == nil {
+		shared = makeBench(t)
+	}
+	b := *shared
+	if err := b.Set(nil); err != nil {
+		t.Fatal(err)
+	}
+	b.forget()
+	b.scan = newScanner(b.obj.mem, b.tab)
+	for i, d := range defaultTimeouts {
+		b.obj.mem.settings.Timeouts[i] = b.clock.ticks(d)
+	}
+	return &b
+}
+
+func makeBench(t *testing.T) *bench {
+	t.Helper()
 	dir := fmt.Sprintf("%s/kaname-test-%d-%08x", bpffsRoot, os.Getpid(), rand.Uint32())
 	var d *Dataplane
 	done := make(chan error)
@@ -47,14 +81,9 @@ func newBench(t *testing.T) *bench {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := d.Remove(); err != nil {
-			t.Error(err)
-		}
-	})
 	entry, err := d.obj.program(Generic)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatal(errors.Join(err, d.Remove()))
 	}
 	return &bench{Dataplane: d, entry: entry, vip: netip.MustParseAddr("192.0.2.1")}
 }
