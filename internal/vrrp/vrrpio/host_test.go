@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -173,8 +174,9 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // the address on the interface and takes it off.
 type director struct {
 	*vrrpio.Driver
-	h    *host
-	done chan struct{}
+	h      *host
+	mortal *mortal
+	done   chan struct{}
 
 	mu   sync.Mutex
 	told []string // transitions
@@ -182,10 +184,23 @@ type director struct {
 
 const vip = "10.0.0.100"
 
+// mortal is a Transport that can die: nothing leaves it any more.
+type mortal struct {
+	*vrrpio.Sockets
+	dead atomic.Bool
+}
+
+func (m *mortal) Send(iface string, packet []byte) error {
+	if m.dead.Load() {
+		return nil
+	}
+	return m.Sockets.Send(iface, packet)
+}
+
 // direct starts a director with the real Machine, sockets and ARP.
-func direct(h *host, source string, spec vrrp.Spec) *director {
+func direct(h *host, source string, spec vrrp.Spec, resume ...vrrp.Resume) *director {
 	h.t.Helper()
-	d := &director{h: h, done: make(chan struct{})}
+	d := &director{h: h, done: make(chan struct{}), mortal: &mortal{}}
 	var sockets *vrrpio.Sockets
 	var arp *announce.Announcer
 	h.do(func() {
@@ -197,12 +212,13 @@ func direct(h *host, source string, spec vrrp.Spec) *director {
 			h.t.Error(err)
 		}
 	})
+	d.mortal.Sockets = sockets
 	d.Driver = vrrpio.New(vrrpio.Spec{
-		Machine: vrrp.New(spec), Election: spec, Transport: sockets, Announcer: arp, Realtime: true,
+		Machine: vrrp.New(spec), Election: spec, Transport: d.mortal, Announcer: arp, Realtime: true,
 	})
 	d.Send(vrrp.LinkChanged{Interface: "v0", Up: true})
 	d.Send(vrrp.SourceChanged{Interface: "v0", Addr: netip.MustParseAddr(source)})
-	d.Send(vrrp.Start{})
+	d.Send(vrrp.Start{Resume: resume})
 	h.spawn(func() {
 		if err := d.Run(context.Background()); err != nil {
 			h.t.Error(err)

@@ -239,6 +239,32 @@ func TestInteropTheirsPreferred(t *testing.T) {
 	}
 }
 
+// TestInteropResume: our master dies without a word and goes on at once.
+// keepalived accepts its adverts, sequence numbers included, and never takes over.
+func TestInteropResume(t *testing.T) {
+	t.Parallel()
+	h, k := group(t)
+	spec := withAuth(150, "AH")
+	d := direct(h, "10.0.0.1", spec)
+	takesOver(t, "ours", h, k.h)
+	k.begin(100, "AH")
+	eventually(t, "keepalived is backup", func() bool { return strings.Contains(k.log(), "Entering BACKUP STATE") })
+
+	last := d.Status().Machine.Instances[0]
+	d.mortal.dead.Store(true)
+	d.stop()
+	d = direct(h, "10.0.0.1", spec, vrrp.Resume{
+		Instance: "VI", State: vrrp.Active, Sequence: last.Sequence, IPID: last.IPID,
+	})
+	d.becomes(vrrp.Active)
+	eventually(t, "six adverts, two Active_Down_Intervals", func() bool {
+		return d.Status().Instances["VI"].AdvertsSent >= 6
+	})
+	if log := k.log(); k.h.has(vip) || strings.Contains(log, "Entering MASTER STATE") || strings.Contains(log, "priority 0") {
+		t.Error("keepalived took over, or heard a farewell")
+	}
+}
+
 // TestInteropPasswordDiffers: neither listens to the other, both are master,
 // and ours says why.
 func TestInteropPasswordDiffers(t *testing.T) {
