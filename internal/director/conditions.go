@@ -22,6 +22,7 @@ type conditions struct {
 	host     lasting // the desired state was not reached
 	memory   lasting // the state file could not be written
 	since    map[string]time.Time
+	waiting  map[string]time.Time // instances that only their group holds back, since when
 }
 
 type sighting struct {
@@ -115,6 +116,7 @@ type view struct {
 	source      netip.Addr
 	group       string
 	groupState  string
+	waiting     bool // no master heard, and only the group holds it back
 	ignored     []ignored
 }
 
@@ -186,6 +188,9 @@ func (c *conditions) election(now time.Time, v view) []snapshot.Condition {
 			return []snapshot.Condition{cond}
 		}
 	}
+	if cond, ok := c.heldBack(now, v, fresh); ok {
+		return []snapshot.Condition{cond}
+	}
 	if !v.active {
 		return nil
 	}
@@ -200,6 +205,29 @@ func (c *conditions) election(now time.Time, v view) []snapshot.Condition {
 		}
 	}
 	return nil
+}
+
+// heldBack concludes from an instance that waits for its group for too long.
+func (c *conditions) heldBack(now time.Time, v view, fresh time.Duration) (snapshot.Condition, bool) {
+	if !v.waiting {
+		delete(c.waiting, v.name)
+		return snapshot.Condition{}, false
+	}
+	if c.waiting == nil {
+		c.waiting = map[string]time.Time{}
+	}
+	if c.waiting[v.name].IsZero() {
+		c.waiting[v.name] = now
+	}
+	if now.Sub(c.waiting[v.name]) <= fresh {
+		return snapshot.Condition{}, false
+	}
+	return snapshot.Condition{
+		Code: "adverts-lost", Object: v.name,
+		What:  fmt.Sprintf("%s hears no master on %s; only the other members of sync group %s keep it %s", v.name, v.iface, v.group, v.groupState),
+		Cause: "no advert arrives at this host: something on the segment drops protocol 112 or multicast 224.0.0.18 (the master's firewall on output, a switch's ACL or IGMP snooping without a querier)",
+		Fix:   "let protocol 112 (51 with auth_type AH) to 224.0.0.18 pass on the segment of " + v.iface + "; see both ends with: tcpdump -ni " + v.iface + " proto 112",
+	}, true
 }
 
 // claimLasts is how long a foreign claim counts without being seen again. The

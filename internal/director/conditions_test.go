@@ -126,6 +126,22 @@ func TestConditionsOfAnElection(t *testing.T) {
 	}
 }
 
+func TestConditionOfAGroupThatWaits(t *testing.T) {
+	var c conditions
+	v := view{name: "A", iface: "eth0", vrid: 51, interval: time.Second, source: mine, group: "G", groupState: "BACKUP", waiting: true}
+	if got := c.conclude(at(0), []view{v}); len(got) != 0 {
+		t.Fatalf("a moment's wait is no condition: %+v", got)
+	}
+	got := c.conclude(at(10), []view{v})
+	if len(got) != 1 || got[0].Code != "adverts-lost" || !strings.Contains(got[0].What, "sync group G") {
+		t.Fatalf("got %+v, want adverts-lost that names the group", got)
+	}
+	v.waiting = false
+	if got := c.conclude(at(11), []view{v}); len(got) != 0 {
+		t.Fatalf("it waits no more: %+v", got)
+	}
+}
+
 func TestConditionKeepsItsBeginning(t *testing.T) {
 	var c conditions
 	v := view{name: "A", iface: "eth0", vrid: 51, active: true, interval: time.Second, source: mine}

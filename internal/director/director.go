@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/api"
+	"github.com/kaname-lb/kaname/internal/config"
 	"github.com/kaname-lb/kaname/internal/dataplane/xdp"
 	"github.com/kaname-lb/kaname/internal/director/desired"
 	"github.com/kaname-lb/kaname/internal/director/notify"
@@ -50,7 +51,7 @@ type director struct {
 	announcer  *announce.Announcer
 	tap        *vrrpio.Tap
 	tracker    *track.Tracker
-	resumes    []vrrp.Resume
+	begun      vrrp.Start      // with what a predecessor left
 	synced     bool            // the host's present state is known, the election started
 	active     map[string]bool // instances that are MASTER here
 	unready    map[string]bool // of them, those whose addresses are not all there yet
@@ -156,6 +157,10 @@ func (d *director) healthAction(now time.Time, a health.Action) {
 			d.log.Warn("check ignored", "checker", a.Checker.String(), "reason", a.Reason.String())
 		}
 	}
+}
+
+func (d *director) checkDropped(w config.Where, err error) {
+	d.log.Warn("check dropped: the server counts as good in it", "where", w.String(), "reason", err)
 }
 
 // tell queues an event for the scripts; it is handed on when the host is as

@@ -209,7 +209,7 @@ func (d *director) onHost(c hostnet.Change) {
 	case hostnet.Synced:
 		d.synced, d.dirty = true, true
 		d.settle() // an adopted dataplane must be right before anything is answered
-		d.driver.Send(vrrp.Start{Resume: d.resumes})
+		d.driver.Send(d.begun)
 		close(d.ready)
 	}
 }
@@ -252,9 +252,11 @@ func (d *director) remember() {
 		return
 	}
 	h := d.health.Remember()
+	election := d.vrrpStatus().Machine
 	err := d.memory.write(remembered{
 		Sources:   d.loaded.sources,
-		VRRP:      resumesOf(d.vrrpStatus().Machine),
+		VRRP:      resumesOf(election),
+		Scripts:   election.Scripts,
 		Health:    &h,
 		Addresses: d.state.Addresses,
 		Notified:  d.told,

@@ -97,7 +97,7 @@ func (d *director) views(st *vrrpio.Status) []view {
 		v := view{
 			name: m.Name, iface: m.Interface, vrid: m.VRID,
 			active: m.State == vrrp.Active, interval: m.AdvertInterval,
-			since: m.Since, lastAdvert: m.LastAdvert, source: m.Source,
+			waiting: m.Waiting, since: m.Since, lastAdvert: m.LastAdvert, source: m.Source,
 			delivered: st.Interfaces[m.Interface].LastDelivered,
 		}
 		for _, g := range st.Machine.Groups {

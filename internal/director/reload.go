@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/api"
+	"github.com/kaname-lb/kaname/internal/config"
 	"github.com/kaname-lb/kaname/internal/event"
 	"github.com/kaname-lb/kaname/internal/health"
 	"github.com/kaname-lb/kaname/internal/lvs"
@@ -52,17 +54,60 @@ func (d *director) takeOver(l loaded) error {
 		d.rec.Forget()
 		d.spawn(func() error { return dp.Run(d.ctx) })
 	}
+	old := d.loaded.cfg
+	d.rename(old, l.cfg)
+	d.announceChanged(old, l.cfg)
 	d.loaded = l
 	d.net.SetVirtual(virtualAddresses(l.cfg))
-	d.notifier.Set(notifySpec(l.cfg))
+	d.notifier.Set(notifySpec(l.cfg, old))
 	var spec health.Spec
-	spec, d.targets = healthSpec(l.cfg)
+	spec, d.targets = healthSpec(l.cfg, d.checkDropped)
 	d.stepHealth(health.Reconfigure{Spec: spec})
 	d.tap.Watch(tapSpec(l.cfg))
 	d.driver.Send(vrrp.Reconfigure{Spec: vrrpSpec(l.cfg)})
 	d.tracker.Update(trackScripts(l.cfg))
 	d.dirty = true
 	return nil
+}
+
+// rename follows an instance that only changed its name: the election goes on
+// by interface and VRID, and says nothing.
+func (d *director) rename(old, now *config.Config) {
+	type router struct {
+		iface string
+		vrid  int
+	}
+	was := map[router]string{}
+	for _, in := range old.Instances {
+		was[router{in.Interface, in.VRID}] = in.Name
+	}
+	active, told := map[string]bool{}, map[string]string{}
+	for _, in := range now.Instances {
+		if name, ok := was[router{in.Interface, in.VRID}]; ok {
+			if d.active[name] {
+				active[in.Name] = true
+			}
+			told[in.Name] = d.told[name]
+		}
+	}
+	d.active, d.told = active, told
+}
+
+// announceChanged marks the active instances whose addresses a reload changes:
+// once the addresses are on, the election announces them again.
+func (d *director) announceChanged(old, now *config.Config) {
+	had := map[string][]config.Address{}
+	for _, in := range old.Instances {
+		had[in.Name] = slices.Concat(in.Addresses, in.Excluded)
+	}
+	for _, in := range now.Instances {
+		same := slices.EqualFunc(had[in.Name], slices.Concat(in.Addresses, in.Excluded), func(a, b config.Address) bool {
+			return a.Prefix == b.Prefix && a.Dev == b.Dev
+		})
+		if d.active[in.Name] && !same {
+			d.unready[in.Name] = true
+		}
+	}
 }
 
 // source is what the control socket reads. Its methods are called by many

@@ -19,13 +19,14 @@ import (
 // killed. It lives on a file system that does not survive a reboot, and names
 // the boot in case it does.
 type remembered struct {
-	Schema    int                `json:"schema"`
-	Boot      string             `json:"boot"`
-	Sources   *sources           `json:"sources"`
-	VRRP      []vrrp.Resume      `json:"vrrp"`
-	Health    *health.Remembered `json:"health"`
-	Addresses []desired.Address  `json:"addresses"`
-	Notified  map[string]string  `json:"notified"` // last state told to scripts, by instance
+	Schema    int                 `json:"schema"`
+	Boot      string              `json:"boot"`
+	Sources   *sources            `json:"sources"`
+	VRRP      []vrrp.Resume       `json:"vrrp"`
+	Scripts   []vrrp.ScriptStatus `json:"scripts"`
+	Health    *health.Remembered  `json:"health"`
+	Addresses []desired.Address   `json:"addresses"`
+	Notified  map[string]string   `json:"notified"` // last state told to scripts, by instance
 }
 
 // rememberSchema changes when a successor of another version could not read it.

@@ -94,8 +94,10 @@ func tracks(lines []config.Track, scripts map[string]*config.Script) []vrrp.Trac
 	return out
 }
 
-// healthSpec returns the machine's spec and what each checker's probe does.
-func healthSpec(c *config.Config) (health.Spec, map[health.CheckerID]checker.Target) {
+// healthSpec returns the machine's spec and what each checker's probe does. As
+// under keepalived a MISC_CHECK whose program cannot be run is no check at all;
+// dropped is told of it.
+func healthSpec(c *config.Config, dropped func(config.Where, error)) (health.Spec, map[health.CheckerID]checker.Target) {
 	var s health.Spec
 	targets := map[health.CheckerID]checker.Target{}
 	for _, vs := range c.VirtualServers {
@@ -104,6 +106,12 @@ func healthSpec(c *config.Config) (health.Spec, map[health.CheckerID]checker.Tar
 			server := health.ServerSpec{Addr: netip.AddrPortFrom(rs.Addr, rs.Port), Weight: rs.Weight}
 			for _, ch := range rs.Checkers {
 				t := target(c, ch)
+				if t.Kind == checker.Misc {
+					if err := t.Misc.Usable(c.Global.ScriptSecurity); err != nil {
+						dropped(ch.Where, err)
+						continue
+					}
+				}
 				spec := health.CheckerSpec{
 					Key:              t.Key(),
 					Alpha:            ch.Alpha,
@@ -170,7 +178,9 @@ func withDefault(u, def config.User) config.User {
 	return u
 }
 
-func notifySpec(c *config.Config) notify.Spec {
+// notifySpec lists the scripts of c, and of the instances that were in old (may
+// be nil) and are gone: their end has still to be told.
+func notifySpec(c, old *config.Config) notify.Spec {
 	s := notify.Spec{
 		Instances: map[string]notify.Scripts{},
 		Groups:    map[string]notify.Scripts{},
@@ -179,6 +189,11 @@ func notifySpec(c *config.Config) notify.Spec {
 		User:      c.Global.ScriptUser.Name,
 		Group:     c.Global.ScriptUser.Group,
 		Secure:    c.Global.ScriptSecurity,
+	}
+	if old != nil {
+		for _, in := range old.Instances {
+			s.Instances[in.Name] = scriptsOf(in.Notify)
+		}
 	}
 	for _, in := range c.Instances {
 		s.Instances[in.Name] = scriptsOf(in.Notify)

@@ -68,7 +68,7 @@ func start(ctx context.Context, o Options) (_ *director, err error) {
 		}
 	}
 	d.rec = reconcile.New(d.book, &d.carrier)
-	d.notifier = notify.New(notifySpec(l.cfg), d.log)
+	d.notifier = notify.New(notifySpec(l.cfg, nil), d.log)
 	d.begin(ctx, past)
 	return d, nil
 }
@@ -235,7 +235,7 @@ func (d *director) begin(ctx context.Context, past *remembered) {
 	ctx = d.ctx
 
 	var spec health.Spec
-	spec, d.targets = healthSpec(c)
+	spec, d.targets = healthSpec(c, d.checkDropped)
 	d.runner = checker.NewRunner(checker.Limits{}, func(r health.Result) {
 		select {
 		case d.results <- r:
@@ -244,13 +244,13 @@ func (d *director) begin(ctx context.Context, past *remembered) {
 	})
 	d.health = health.New(spec, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
 	var restore *health.Remembered
-	var resumes []vrrp.Resume
 	if d.o.Resume && past != nil {
-		restore, resumes = past.Health, past.VRRP
+		restore = past.Health
+		d.begun = vrrp.Start{Resume: past.VRRP, Scripts: past.Scripts}
 		maps.Copy(d.told, past.Notified)
 		// The addresses stay on until the election says otherwise: it goes on as
 		// Active, or an instance changes to another state.
-		for _, r := range resumes {
+		for _, r := range past.VRRP {
 			if r.State == vrrp.Active {
 				d.active[r.Instance] = true
 			}
@@ -263,11 +263,11 @@ func (d *director) begin(ctx context.Context, past *remembered) {
 	if dp := d.carrier.dp; dp != nil {
 		d.spawn(func() error { return dp.Run(ctx) })
 	}
-	d.beginVRRP(ctx, resumes)
+	d.beginVRRP(ctx)
 }
 
 // beginVRRP starts the election when there is one.
-func (d *director) beginVRRP(ctx context.Context, resumes []vrrp.Resume) {
+func (d *director) beginVRRP(ctx context.Context) {
 	changes, err := d.net.Monitor(ctx)
 	if err != nil {
 		d.fail(fmt.Errorf("watch the host's interfaces: %w", err))
@@ -278,7 +278,6 @@ func (d *director) beginVRRP(ctx context.Context, resumes []vrrp.Resume) {
 		d.fail(err)
 		return
 	}
-	d.resumes = resumes
 	d.tracker = track.New(d.log, func(r vrrp.ScriptResult) { d.driver.Send(r) })
 	d.tracker.Update(trackScripts(d.loaded.cfg))
 	d.spawn(func() error { return d.tracker.Run(ctx) })

@@ -55,6 +55,7 @@ func (m *Machine) Step(now time.Time, in Input) []Action {
 	}
 	switch in := in.(type) {
 	case Start:
+		m.recallScripts(in.Scripts)
 		m.start(now, in.Resume)
 	case TimerFired:
 		m.stepTimers(now)
@@ -127,12 +128,25 @@ func (m *Machine) start(now time.Time, resumes []Resume) {
 	}
 }
 
+// recallScripts takes over a predecessor's verdicts; the next result counts
+// like any later one.
+func (m *Machine) recallScripts(known []ScriptStatus) {
+	if m.started {
+		return
+	}
+	for _, k := range known {
+		if s := m.scripts[k.Name]; s != nil && k.Known && !s.known {
+			s.known, s.up, s.since, s.detail = true, k.Up, k.Since, k.Detail
+		}
+	}
+}
+
 // resumeMargin is added to a resumed AH sequence number: what was recorded may
 // be some adverts old, and a number that the others know already is refused.
 const resumeMargin = 256
 
 // resumable tells whether all members were Active and nothing that is known
-// stands against it. Scripts have not run yet; their first result decides.
+// stands against it.
 func (m *Machine) resumable(g *group, wasActive map[*instance]bool) bool {
 	for _, i := range g.members {
 		if fault, _ := m.faultOf(i); fault != "" || !wasActive[i] {

@@ -8,7 +8,12 @@ import "net/netip"
 type Input interface{ isInput() }
 
 // Start leaves Initialize. Resumes names instances that go on as Active.
-type Start struct{ Resume []Resume }
+type Start struct {
+	Resume []Resume
+	// Scripts are the verdicts that a resuming director's predecessor had: without
+	// them its priority would drop until every script has run once.
+	Scripts []ScriptStatus
+}
 
 // TimerFired says that the deadline passed; the machine looks at the time itself.
 type TimerFired struct{}
