@@ -17,6 +17,7 @@ func Build(tree *syntax.Tree) (*Config, []finding.Finding) {
 		def:          defaultDefaults(),
 		scripts:      map[string]*Script{},
 		later:        map[string]syntax.Pos{},
+		byName:       map[string]*instance{},
 		groups:       map[string]*serverGroup{},
 		groupWeights: map[string]bool{},
 	}
@@ -47,6 +48,7 @@ type builder struct {
 	scripts      map[string]*Script    // defined so far
 	later        map[string]syntax.Pos // vrrp_script names anywhere in the file
 	pending      []*instance
+	byName       map[string]*instance
 	groupWeights map[string]bool // sync groups with sync_group_tracking_weight
 	groups       map[string]*serverGroup
 	servers      []*virtualServer
@@ -228,6 +230,9 @@ func (b *builder) other(l *line) {
 	if vocabulary().Kind(l.path, l.kw) != syntax.Unknown {
 		l.unsupported("")
 		return
+	}
+	if len(b.findings) > maxFindings {
+		return // looking for what was meant costs more than the rest
 	}
 	place := ""
 	if l.path != "" {

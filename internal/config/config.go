@@ -51,7 +51,8 @@ type Kaname struct {
 	Interfaces  []string
 }
 
-// Command is a program and its arguments, split as keepalived splits it.
+// Command is a program and its arguments, split as keepalived splits it. User
+// is the one given for the command, else script_user; empty when neither is.
 type Command struct {
 	Where
 	Argv []string
@@ -197,7 +198,10 @@ type SorryServer struct {
 	Inhibit bool // sorry_server_inhibit
 }
 
-// RealServer is one real_server with its checkers.
+// RealServer is one real_server with its checkers. Port is the service's when
+// the file gives none; DR, which cannot change a port, always uses the
+// endpoint's. Only a virtual server whose endpoints have different ports keeps
+// what the file says, and 0 then stands for the endpoint's port.
 type RealServer struct {
 	Where
 	Addr             netip.Addr

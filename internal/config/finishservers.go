@@ -47,14 +47,16 @@ func (b *builder) finishEndpoints(vs *virtualServer, seen map[lvs.ServiceKey]Whe
 	if vs.leftOut {
 		return
 	}
+	reported := false
 	vs.Endpoints = slices.DeleteFunc(vs.Endpoints, func(e Endpoint) bool {
 		if e.Port == 0 {
 			b.warnAt("not-supported", e.Where, fmt.Sprintf("not supported yet: %s without port (all ports); the entry is left out", e.Addr), "")
 			return true
 		}
 		first, dup := seen[lvs.ServiceKey{Protocol: vs.Protocol, Addr: e.Addr, Port: e.Port}]
-		if dup {
-			b.warn("duplicate-virtual-server", vs.at, fmt.Sprintf("virtual server %s %s %d exists already, at %s; this one is left out (keepalived lets the two fight)", vs.Protocol, e.Addr, e.Port, first), "merge the two blocks")
+		if dup && !reported {
+			reported = true
+			b.warn("duplicate-virtual-server", vs.at, fmt.Sprintf("virtual server %s %s %d exists already, at %s; it is left out here (keepalived lets the two fight)", vs.Protocol, e.Addr, e.Port, first), "merge the two blocks")
 		}
 		return dup
 	})

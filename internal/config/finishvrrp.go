@@ -182,10 +182,7 @@ func (b *builder) finishUnique() {
 // finishGroups resolves the members of the sync groups, which may be defined
 // anywhere.
 func (b *builder) finishGroups() {
-	byName := map[string]*instance{}
-	for _, in := range b.pending {
-		byName[in.Name] = in
-	}
+	byName := b.byName
 	owner := map[string]string{}
 	var groups []*SyncGroup
 	for _, g := range b.cfg.SyncGroups {

@@ -16,9 +16,19 @@ type instance struct {
 	at  syntax.Pos
 	pos map[string]syntax.Pos // of its keywords, the last of each
 	v6  bool                  // the first address is IPv6
+	// seen are the addresses so far.
+	seen map[addressKey]Where
 	// leftOut is set when the instance needs something that is not built; the
 	// reason has been reported.
 	leftOut bool
+}
+
+// addressKey tells two lines of virtual_ipaddress apart, or of
+// virtual_ipaddress_excluded.
+type addressKey struct {
+	addr netip.Addr
+	dev  string
+	main bool
 }
 
 // given reports whether the block has the keyword.
@@ -40,7 +50,7 @@ func (b *builder) instance(l *line) {
 		return
 	}
 	d := b.def
-	in := &instance{at: l.st.Pos(), pos: map[string]syntax.Pos{}, Instance: &Instance{
+	in := &instance{at: l.st.Pos(), pos: map[string]syntax.Pos{}, seen: map[addressKey]Where{}, Instance: &Instance{
 		Where: l.st.Pos().Place(), Name: name, State: "BACKUP", Priority: 100, Version: d.version,
 		AdvertInterval: time.Second, GARPDelay: d.garpDelay, GARPRepeat: d.garpRepeat, GARPRefresh: d.garpRefresh,
 		GARPRefreshRep: d.garpRefreshRep, GARPLowerDelay: d.garpLowerDelay, GARPLowerRepeat: d.garpLowerRepeat,
@@ -63,12 +73,11 @@ func (b *builder) instance(l *line) {
 		return b.instanceMain(l, in) || b.instanceTimers(l, in) || b.instanceBlocks(l, in) ||
 			b.instanceLeftOut(l, in) || l.instanceNotify(&in.Notify)
 	})
-	for _, other := range b.pending {
-		if other.Name == name {
-			l.warn("duplicate-name", fmt.Sprintf("vrrp_instance %s is defined again; the first one, at %s, stays and this block is ignored", name, other.Where), "give it another name")
-			return
-		}
+	if first := b.byName[name]; first != nil {
+		l.warn("duplicate-name", fmt.Sprintf("vrrp_instance %s is defined again; the first one, at %s, stays and this block is ignored", name, first.Where), "give it another name")
+		return
 	}
+	b.byName[name] = in
 	b.pending = append(b.pending, in)
 }
 
@@ -266,12 +275,12 @@ func (b *builder) addresses(l *line, in *instance, dst *[]Address, deciding bool
 			l.warn("not-supported", fmt.Sprintf("not supported yet: IPv6 address %s; it is left out", a.Prefix.Addr()), "")
 			return
 		}
-		for _, o := range *dst {
-			if o.Prefix.Addr() == a.Prefix.Addr() && o.Dev == a.Dev {
-				l.warn("duplicate-address", fmt.Sprintf("%s is there already, at %s; this line is ignored", a.Prefix.Addr(), o.Where), "remove one")
-				return
-			}
+		k := addressKey{a.Prefix.Addr(), a.Dev, deciding}
+		if first, ok := in.seen[k]; ok {
+			l.warn("duplicate-address", fmt.Sprintf("%s is there already, at %s; this line is ignored", k.addr, first), "remove one")
+			return
 		}
+		in.seen[k] = a.Where
 		*dst = append(*dst, a)
 	})
 }

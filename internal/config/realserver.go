@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"net/netip"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
 	"github.com/kaname-lb/kaname/internal/lvs"
@@ -27,12 +28,12 @@ func (b *builder) realServer(l *line, vs *virtualServer) {
 	l.block(func(l *line) bool {
 		return b.realMain(l, rs) || rs.inherit.keyword(l, 1) || b.realChecker(l, rs)
 	})
-	for _, o := range vs.servers {
-		if o.Addr == a && o.RealServer.Port == port {
-			l.warn("duplicate-real-server", fmt.Sprintf("real_server %s %d is there already, at %s; this block is ignored", a, port, o.Where), "remove one")
-			return
-		}
+	k := netip.AddrPortFrom(a, port)
+	if first, ok := vs.seen[k]; ok {
+		l.warn("duplicate-real-server", fmt.Sprintf("real_server %s %d is there already, at %s; this block is ignored", a, port, first), "remove one")
+		return
 	}
+	vs.seen[k] = rs.Where
 	if !a.Is4() && !vs.leftOut {
 		l.warn("not-supported", fmt.Sprintf("not supported yet: IPv6: real_server %s is left out", a), "")
 	}

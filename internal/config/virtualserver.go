@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
@@ -17,6 +18,7 @@ type virtualServer struct {
 	inherit inherit
 	weight  int
 	servers []*realServer
+	seen    map[netip.AddrPort]Where // of the real servers
 	sorry   *sorryServer
 	// leftOut is set when the service needs something that is not built; the
 	// reason has been reported.
@@ -97,7 +99,7 @@ func (l *line) flagValue(dst **bool) {
 }
 
 func (b *builder) virtualServer(l *line) {
-	vs := &virtualServer{at: l.st.Pos(), pos: map[string]syntax.Pos{}, weight: 1, VirtualServer: &VirtualServer{
+	vs := &virtualServer{at: l.st.Pos(), pos: map[string]syntax.Pos{}, seen: map[netip.AddrPort]Where{}, weight: 1, VirtualServer: &VirtualServer{
 		Where: l.st.Pos().Place(), Protocol: lvs.UDP, Scheduler: lvs.WLC, Method: lvs.NAT, Quorum: 1,
 	}}
 	if !b.virtualName(l, vs) {

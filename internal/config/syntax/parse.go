@@ -146,8 +146,12 @@ func (p *parser) physical(t text) (text, bool) {
 
 // lookalikes are characters that look like blanks or quotes and are neither.
 func (p *parser) lookalikes(t text) {
+	quoted := false
 	for i, r := range t.s {
-		if r < 0x80 {
+		if r == '"' {
+			quoted = !quoted
+		}
+		if r < 0x80 || quoted {
 			continue
 		}
 		what := ""
