@@ -104,6 +104,9 @@ func (d *demo) round(ctx context.Context, what string, bound time.Duration, next
 	r := probe.Since(begun)
 	d.gaps = append(d.gaps, demoGap{what: what, report: r})
 	d.say("Failover gap: %d ms (%d of %d probes unanswered).", r.Gap.Milliseconds(), r.Sent-r.Answered, r.Sent)
+	if r.Blind > 100*time.Millisecond {
+		d.say("  (This machine is busy: for %d ms altogether no probe was sent; such time is not counted.)", r.Blind.Milliseconds())
+	}
 	if r.Gap > bound {
 		return fmt.Errorf("promised: a gap under %s when %s", bound, what)
 	}

@@ -14,6 +14,9 @@ import (
 type Probe struct {
 	host   *Host
 	target netip.AddrPort
+	// How often to ask.
+	interval time.Duration
+
 	cancel context.CancelFunc
 	done   chan struct{}
 
@@ -35,16 +38,16 @@ const probeTimeout = 500 * time.Millisecond
 // Probe starts asking at every interval. End it with Stop.
 func (h *Host) Probe(target netip.AddrPort, interval time.Duration) *Probe {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &Probe{host: h, target: target, cancel: cancel, done: make(chan struct{})}
-	go p.run(ctx, interval)
+	p := &Probe{host: h, target: target, interval: interval, cancel: cancel, done: make(chan struct{})}
+	go p.run(ctx)
 	return p
 }
 
-func (p *Probe) run(ctx context.Context, interval time.Duration) {
+func (p *Probe) run(ctx context.Context) {
 	defer close(p.done)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	tick := time.NewTicker(interval)
+	tick := time.NewTicker(p.interval)
 	defer tick.Stop()
 	for {
 		select {
@@ -73,10 +76,15 @@ type ProbeReport struct {
 	ByServer       map[string]int
 	// Gap is the longest time between two questions that were answered one
 	// after the other, counted from when they were sent; GapStart is the
-	// earlier of the two.
+	// earlier of the two. Time in which no question was sent, because this
+	// machine was too busy, is no evidence and not part of it: it is in Blind.
 	Gap      time.Duration
 	GapStart time.Time
+	Blind    time.Duration // over the whole span
 }
+
+// blindAfter is how long after a question the probe still counts as watching.
+const blindAfter = 20 * time.Millisecond
 
 // Since reports on the questions sent after t whose fate is known.
 func (p *Probe) Since(t time.Time) ProbeReport {
@@ -90,18 +98,25 @@ func (p *Probe) Since(t time.Time) ProbeReport {
 	p.mu.Unlock()
 	slices.SortFunc(beats, func(a, b beat) int { return a.sent.Compare(b.sent) })
 	r := ProbeReport{ByServer: map[string]int{}}
-	var last time.Time
-	for _, b := range beats {
+	var answered time.Time // the last question that was
+	var gap time.Duration  // watched since then
+	for i, b := range beats {
 		r.Sent++
+		if i > 0 {
+			step := b.sent.Sub(beats[i-1].sent)
+			watched := min(step, max(blindAfter, 2*p.interval))
+			gap += watched
+			r.Blind += step - watched
+		}
 		if !b.answered {
 			continue
 		}
 		r.Answered++
 		r.ByServer[b.server]++
-		if !last.IsZero() && b.sent.Sub(last) > r.Gap {
-			r.Gap, r.GapStart = b.sent.Sub(last), last
+		if !answered.IsZero() && gap > r.Gap {
+			r.Gap, r.GapStart = gap, answered
 		}
-		last = b.sent
+		answered, gap = b.sent, 0
 	}
 	return r
 }
