@@ -218,21 +218,26 @@ func (p *parser) readFile(name string, use Pos, mode strictness, depth int) {
 		fail(strictRead, "the file is executable, which keepalived refuses", "chmod a-x "+name)
 		return
 	}
-	if !slices.Contains(p.tree.Files, name) {
-		p.tree.Files = append(p.tree.Files, name)
-	}
-	content := string(b)
-	bom := strings.HasPrefix(content, "\ufeff")
-	o := &origin{file: name, via: use, how: "included from", lines: splitLines(strings.TrimPrefix(content, "\ufeff"))}
-	p.tree.lines[name] = o.lines
+	o := p.text(name, string(b), use)
 	if isMain && m.Perm()&0o111 != 0 {
 		p.report(finding.Warning, "executable-file", Pos{o, 1, 1}, "the file is executable; keepalived refuses to read it, kaname goes on", "chmod a-x "+name)
-	}
-	if bom {
-		p.report(finding.Warning, "byte-order-mark", Pos{o, 1, 1}, "the file starts with a byte order mark; keepalived loses the first block over it, kaname goes on", "save the file as UTF-8 without BOM")
 	}
 	file, strict := p.file, p.strict
 	p.stack, p.file = append(p.stack, path.Clean(name)), name
 	p.run(o, depth)
 	p.stack, p.file, p.strict = p.stack[:len(p.stack)-1], file, strict
+}
+
+// text splits a file's content and notes the file in the tree.
+func (p *parser) text(name, content string, use Pos) *origin {
+	if !slices.Contains(p.tree.Files, name) {
+		p.tree.Files = append(p.tree.Files, name)
+	}
+	bare, bom := strings.CutPrefix(content, "\ufeff")
+	o := &origin{file: name, via: use, how: "included from", lines: splitLines(bare)}
+	p.tree.lines[name] = o.lines
+	if bom {
+		p.report(finding.Warning, "byte-order-mark", Pos{o, 1, 1}, "the file starts with a byte order mark; keepalived loses the first block over it, kaname goes on", "save the file as UTF-8 without BOM")
+	}
+	return o
 }
