@@ -82,7 +82,10 @@
  *   (audit: recount). The packet path never stops inside a step.
  *
  * Stash entries follow the same rules for the state word; there is no tag.
- * Insertion is BPF_NOEXIST, freeing ends with deleting the key. Whoever
+ * Insertion is BPF_NOEXIST and confirmed at once; then the two sets are
+ * searched: tentative entries of the key are killed, a confirmed one makes the
+ * stash entry go again. Who confirms in a set looks into the stash before and
+ * withdraws if the key is there. Freeing ends with deleting the key. Whoever
  * inserts or deletes moves runtime.stash_count; it is looked at only to
  * skip the lookup when 0. User space cannot change stash entries in place:
  * it runs `lb_sweep` (type syscall), which frees the dead ones among them.

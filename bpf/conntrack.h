@@ -202,6 +202,18 @@ AI bool reply_room(const struct flow *k, const struct place *pl, __u32 now)
 	return false;
 }
 
+/* stash_drop takes back what was put into the stash a moment ago. 3 tries:
+ * packets of the connection may change its state meanwhile. */
+AI void stash_drop(const struct flow *k)
+{
+	for (int i = 0; i < 3; i++) {
+		struct conn *e = bpf_map_lookup_elem(&stash, k);
+
+		if (!e || free_at(LOC_STASH, k, READ_ONCE(e->state)))
+			return;
+	}
+}
+
 /* stash_reply puts the reply entry into the stash; 0, or a reason negated. */
 AI int stash_reply(struct fresh *f)
 {
@@ -211,6 +223,10 @@ AI int stash_reply(struct fresh *f)
 	if (bpf_map_update_elem(&stash, &f->reply_key, &f->entry, BPF_NOEXIST))
 		return -REASON_TABLE_FULL;
 	stash_moved(1);
+	if (rescan_sets(&f->reply_key, &f->reply_place, LOC_NONE)) {
+		stash_drop(&f->reply_key);
+		return -REASON_CLAIM_RACE;
+	}
 	return 0;
 }
 
@@ -226,6 +242,10 @@ AI int stash_conn(struct fresh *f)
 		return err == -17 /* EEXIST */ ? -REASON_CLAIM_RACE : -REASON_TABLE_FULL;
 	stash_moved(1);
 	counts_add(f->dest, f->word);
+	if (rescan_sets(&f->key, &f->place, LOC_NONE)) {
+		stash_drop(&f->key);
+		return -REASON_CLAIM_RACE;
+	}
 	count(REASON_STASHED);
 	return 0;
 }
@@ -279,7 +299,7 @@ AI int insert_stash(struct fresh *f)
 		return err;
 	err = insert_reply(f);
 	if (err) {
-		free_at(LOC_STASH, &f->key, f->word | f->epoch << CONN_EPOCH_SHIFT);
+		stash_drop(&f->key);
 		return err;
 	}
 	e = bpf_map_lookup_elem(&stash, &f->key);

@@ -528,19 +528,34 @@ static int rescan_way(__u32 i, struct rescan *r)
 	return 0;
 }
 
-/* confirm ends an insertion. On true the entry counts and is everybody's. */
-AI bool confirm(struct conn *e, const struct flow *k, const struct place *pl, __u32 loc,
-		__u32 word)
+/* rescan_sets says whether another entry of the key survives. Own LOC_NONE
+ * kills every tentative one: that is how the stash does it. */
+AI bool rescan_sets(const struct flow *k, const struct place *pl, __u32 own)
 {
 	struct rescan r = {
 		.key = k,
 		.set = { pl->set[0], pl->set[1] },
 		.tag = pl->tag,
-		.own = loc,
+		.own = own,
 	};
 
 	bpf_loop(2 * WAYS, rescan_way, &r, 0);
-	return !r.lost && CMPXCHG(&e->state, word, word & ~(__u32)CONN_TENTATIVE) == word;
+	return r.lost;
+}
+
+AI bool in_stash(const struct flow *k)
+{
+	const struct runtime_block *rt = runtime_get();
+
+	return rt && READ_ONCE(rt->stash_count) > 0 && bpf_map_lookup_elem(&stash, k);
+}
+
+/* confirm ends an insertion. On true the entry counts and is everybody's. */
+AI bool confirm(struct conn *e, const struct flow *k, const struct place *pl, __u32 loc,
+		__u32 word)
+{
+	return !rescan_sets(k, pl, loc) && !in_stash(k) &&
+	       CMPXCHG(&e->state, word, word & ~(__u32)CONN_TENTATIVE) == word;
 }
 
 #endif

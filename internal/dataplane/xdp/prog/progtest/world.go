@@ -277,20 +277,29 @@ func (w *World) Add(s Service) (Added, error) {
 			slots = append(slots, uint32(i))
 		}
 	}
+	a.Key = prog.ServiceKey{Port: prog.Port(s.Port), Proto: s.Proto}
+	a.Key.Addr.B = s.Addr.As16()
+	return a, w.Lay(a, s, slots)
+}
+
+// Lay gives an added service a new region of slots (indices into Servers, or
+// prog.SlotEmpty), scheduler and flags.
+func (w *World) Lay(a Added, s Service, slots []uint32) error {
 	sv := prog.Service{Id: a.ID, Flags: s.Flags, Sched: s.Sched}
 	var err error
 	if sv.RingOff, sv.RingLen, err = w.region(a, slots); err != nil {
-		return a, err
+		return err
 	}
 	if sv.FbOff, sv.FbLen, err = w.region(a, s.Fallback); err != nil {
-		return a, err
+		return err
 	}
-	a.Key = prog.ServiceKey{Port: prog.Port(s.Port), Proto: s.Proto}
-	a.Key.Addr.B = netip.AddrFrom16(s.Addr.As16()).As16()
-	return a, w.Map("services").Put(&a.Key, &sv)
+	return w.Map("services").Put(&a.Key, &sv)
 }
 
 func (w *World) region(a Added, slots []uint32) (off, n uint32, err error) {
+	if int(w.nextRing)+len(slots) > int(w.Map("ring").MaxEntries()) {
+		w.nextRing = 0 // nothing else runs: what is there may go
+	}
 	off = w.nextRing
 	for _, s := range slots {
 		v := uint32(prog.SlotEmpty)
