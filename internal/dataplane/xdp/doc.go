@@ -10,4 +10,24 @@
 //
 // It does not decide what is balanced (that is director/desired), and it
 // never touches the kernel's own IPVS.
+//
+//	PinDir/maps/NAME        the maps of bpf/maps.h
+//	PinDir/links/IFACE@MODE one attachment each
+//	PinDir-lock             flock of the one process that has PinDir open
+//
+// # Differences from LVS
+//
+// Servers are walked in LVS's order, last configured first, but a server that
+// comes back takes its configured place, where LVS puts it at the head. A
+// removed server drops its connections' packets until they time out
+// (expire_nodest_conn 0), and goes on with them if it comes back before; after
+// a restart that still holds for servers whose service is configured. Weights
+// whose wrr cycle is longer than 8192 connections are scaled down together.
+//
+// # Memory
+//
+// 75 MB for the default of 1,048,576 connections (72 bytes each, more or less
+// of them in proportion), 25 MB for 16,384 services and 65,536 servers, and
+// 3.3 MB for counters on each CPU. Hosts below 3 GB get a quarter of the
+// latter two, hosts below 4 GB 262,144 connections, below 1 GB 65,536.
 package xdp

@@ -526,15 +526,26 @@ func TestClsact(t *testing.T) {
 		t.Fatalf("without a process: %v, %d filters", err, filters())
 	}
 	d = s.director.open(spec)
-	run(t, d)
+	stop = run(t, d)
 	must(t, d.SetInterfaces(s.ifaces))
 	must(t, d.Set(set))
 	if _, err := c.ask("adopted"); err != nil || filters() != 1 {
 		t.Fatalf("after the adoption: %v, %d filters", err, filters())
 	}
-	must(t, d.SetInterfaces(nil))
+	must(t, d.SetInterfaces([]string{"eth1"}))
 	if n := filters(); n != 0 {
 		t.Errorf("%d filters after the interface was given up", n)
+	}
+	d.ForceClsact()
+	must(t, d.SetInterfaces(s.ifaces))
+	if err := xdp.Sweep(spec.PinDir, nil); !errors.Is(err, xdp.ErrInUse) {
+		t.Errorf("Sweep of a living instance: %v, want ErrInUse", err)
+	}
+	stop()
+	must(t, d.Close())
+	must(t, s.director.do(func() error { return xdp.Sweep(spec.PinDir, nil) }))
+	if _, err := os.Stat(spec.PinDir); filters() != 0 || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after Sweep: %d filters, %v", filters(), err)
 	}
 }
 

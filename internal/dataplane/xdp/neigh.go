@@ -75,6 +75,11 @@ func (n *neighbours) learn(e netlink.Neigh, deleted bool) (ipOnLink, bool) {
 	const valid = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY |
 		netlink.NUD_PROBE | netlink.NUD_PERMANENT | netlink.NUD_NOARP
 	if deleted || e.State&valid == 0 || len(e.HardwareAddr) != 6 {
+		if deleted && !n.wanted[key] {
+			delete(n.known, key)
+			delete(n.bad, key)
+			return key, false
+		}
 		was := n.bad[key]
 		failed := e.State&netlink.NUD_FAILED != 0
 		if failed {

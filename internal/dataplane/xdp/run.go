@@ -199,9 +199,13 @@ func (d *Dataplane) look() {
 	if err := d.near.read(); err != nil {
 		d.log.Warn("neighbour table not read", "reason", err)
 	}
+	said := ""
 	if err := d.inNamespace(d.hooks.apply); err != nil {
-		d.log.Warn("interfaces not attached", "reason", err)
+		if said = err.Error(); said != d.said {
+			d.log.Warn("interfaces not attached", "reason", err)
+		}
 	}
+	d.said = said
 	if err := d.macs(); err != nil {
 		d.log.Warn("own addresses not written", "reason", err)
 	}

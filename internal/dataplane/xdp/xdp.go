@@ -96,6 +96,7 @@ type Dataplane struct {
 	closed bool
 	// following is that changes of the host come in by themselves.
 	following bool
+	said      string // the last complaint about interfaces, to say it once
 }
 
 // Open adopts what an earlier process left pinned in s.PinDir, or creates it,
