@@ -291,6 +291,7 @@ func ignoredFix(r vrrp.IgnoreReason) string {
 		return "give both nodes the same version (vrrp_version)"
 	case vrrp.IgnoreTTL, vrrp.IgnoreDestination:
 		return "both nodes must be on one segment and both multicast"
+	default:
+		return "compare the two nodes' vrrp_instance blocks; kaname status --json counts what is ignored"
 	}
-	return "compare the two nodes' vrrp_instance blocks; kaname status --json counts what is ignored"
 }

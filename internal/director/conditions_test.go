@@ -55,23 +55,28 @@ func TestConditionsOfAnElection(t *testing.T) {
 		{"alone", nil, master, 10, "", ""},
 		{
 			"adverts on the wire never reach the socket: local firewall",
-			[]vrrpio.Observation{advert(8, 100), advert(9, 100)}, master, 10, "two-masters", "firewall of this host drops protocol 112",
+			[]vrrpio.Observation{advert(8, 100), advert(9, 100)},
+			master, 10, "two-masters", "firewall of this host drops protocol 112",
 		},
 		{
 			"one advert is no evidence yet",
-			[]vrrpio.Observation{advert(9.9, 100)}, master, 10, "", "",
+			[]vrrpio.Observation{advert(9.9, 100)},
+			master, 10, "", "",
 		},
 		{
 			"old adverts of a master that is gone",
-			[]vrrpio.Observation{advert(1, 100), advert(2, 100)}, master, 30, "", "",
+			[]vrrpio.Observation{advert(1, 100), advert(2, 100)},
+			master, 30, "", "",
 		},
 		{
 			"a release ends the evidence",
-			[]vrrpio.Observation{advert(8, 100), advert(9, 100), advert(9.5, 0)}, master, 10, "", "",
+			[]vrrpio.Observation{advert(8, 100), advert(9, 100), advert(9.5, 0)},
+			master, 10, "", "",
 		},
 		{
 			"a backup that hears its master",
-			[]vrrpio.Observation{advert(8, 100), advert(9, 100)}, with(backup, heard(9)), 10, "", "",
+			[]vrrpio.Observation{advert(8, 100), advert(9, 100)},
+			with(backup, heard(9)), 10, "", "",
 		},
 		{
 			"a backup that does not, in a group that waits",
@@ -87,15 +92,18 @@ func TestConditionsOfAnElection(t *testing.T) {
 		},
 		{
 			"the other does not hear us",
-			[]vrrpio.Observation{advert(1, 90), advert(9, 90)}, with(master, heard(9)), 10, "two-masters", "does not hear this host",
+			[]vrrpio.Observation{advert(1, 90), advert(9, 90)},
+			with(master, heard(9)), 10, "two-masters", "does not hear this host",
 		},
 		{
 			"our address claimed by another and no advert on the wire",
-			[]vrrpio.Observation{arp(9)}, master, 10, "two-masters", "something between the two drops protocol 112",
+			[]vrrpio.Observation{arp(9)},
+			master, 10, "two-masters", "something between the two drops protocol 112",
 		},
 		{
 			"a claim from before the other gave way",
-			[]vrrpio.Observation{arp(8)}, with(master, heard(9)), 10, "", "",
+			[]vrrpio.Observation{arp(8)},
+			with(master, heard(9)), 10, "", "",
 		},
 		{
 			"adverts of the master that gave way to us just now",

@@ -100,22 +100,25 @@ func (d *director) fail(err error) {
 	}
 }
 
-// abandon closes what start opened before it failed. Nothing was changed on
-// the host by then, but for left-overs that are gone.
-func (d *director) abandon() {
-	if d.carrier.dp != nil {
-		if d.carrier.dp.Adopted() {
-			d.carrier.dp.Close()
+// abandon closes what start opened before it failed, and returns what could
+// not be. Nothing was changed on the host by then, but for left-overs that are
+// gone.
+func (d *director) abandon() error {
+	var errs []error
+	if dp := d.carrier.dp; dp != nil {
+		if dp.Adopted() {
+			errs = append(errs, dp.Close())
 		} else {
-			d.carrier.dp.Remove()
+			errs = append(errs, dp.Remove())
 		}
 	}
 	if d.net != nil {
-		d.net.Close()
+		errs = append(errs, d.net.Close())
 	}
 	if d.listener != nil {
-		d.listener.Close()
+		errs = append(errs, d.listener.Close())
 	}
+	return errors.Join(errs...)
 }
 
 // vrrpStatus returns the machine's picture and the driver's counters.

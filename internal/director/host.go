@@ -164,7 +164,7 @@ func (f *facts) apply(c hostnet.Change) bool {
 			l.prefixes = slices.DeleteFunc(l.prefixes, func(p netip.Prefix) bool { return p == c.Prefix })
 		}
 		return c.Added != had
-	case hostnet.PrimaryChange:
+	case hostnet.PrimaryChange, hostnet.Synced:
 	}
 	return false
 }

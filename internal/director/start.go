@@ -44,7 +44,7 @@ func start(ctx context.Context, o Options) (_ *director, err error) {
 	}
 	defer func() {
 		if err != nil {
-			d.abandon()
+			err = errors.Join(err, d.abandon())
 		}
 	}()
 	past := d.past()
@@ -115,8 +115,7 @@ func (d *director) print(fs []finding.Finding) {
 }
 
 func listenError(err error) error {
-	var busy *api.InUseError
-	if errors.As(err, &busy) {
+	if _, busy := errors.AsType[*api.InUseError](err); busy {
 		return exitError{ExitRunning, err}
 	}
 	return err
