@@ -25,7 +25,6 @@ var impure = map[string]string{
 	"os/exec":                           "processes",
 	"log":                               "the driver logs what the machine returns",
 	"log/slog":                          "the driver logs what the machine returns",
-	"sync":                              "a pure package belongs to one goroutine",
 	"syscall":                           "the kernel is for rooms with effects",
 	"golang.org/x/sys/unix":             "the kernel is for rooms with effects",
 	"github.com/vishvananda/netlink":    "netlink belongs to hostnet and the dataplane",
@@ -44,6 +43,7 @@ var wings = map[string][]string{
 	"config":             {"config/syntax"},
 	"config/syntax":      {},
 	"config/lint":        {"config", "config/syntax"},
+	"config/configio":    {"config/syntax"},
 	"vrrp":               {},
 	"vrrp/vrrpio":        {"vrrp", "vrrp/announce"},
 	"vrrp/announce":      {},
@@ -61,7 +61,8 @@ var wings = map[string][]string{
 	"director/keeper":    {},
 	"api":                {},
 	"lab":                {},
-	"cli":                {"director", "director/keeper", "config/...", "api", "lab", "hostnet"},
+	"cli":                {"director", "director/keeper", "config/...", "api", "lab", "cli/ipvsadm"},
+	"cli/ipvsadm":        {},
 }
 
 // words may be imported by every room but those named in words themselves.

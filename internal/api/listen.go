@@ -100,6 +100,9 @@ func (l *Listener) Path() string { return l.path }
 func (l *Listener) Close() error {
 	err := l.UnixListener.Close()
 	dropLock(l.lock)
+	if errors.Is(err, net.ErrClosed) { // a server closes the socket at its end
+		return nil
+	}
 	return err
 }
 
