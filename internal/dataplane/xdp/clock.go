@@ -17,8 +17,9 @@ type clock struct {
 	shift uint32        // of jiffies into ticks
 }
 
-// commonHZ are the rates that kernels are configured with.
-var commonHZ = []uint64{100, 250, 300, 1000, 128, 200, 256, 500, 512, 1024}
+// commonHZ are the rates that kernels are configured with, but for a few near
+// one of these.
+var commonHZ = []uint64{100, 128, 200, 250, 300, 500, 1000}
 
 // newClock finds out how many jiffies a second has. No interface of the kernel
 // says so, and its configuration may not be at hand, so it is measured: from
@@ -60,14 +61,14 @@ func (c *clock) edge() (prog.Clock, error) {
 	}
 }
 
-// snapHZ returns the rate nearest to what was measured, if within 4 %; the
-// nearest two common rates are 17 % apart or, beside 1000, 2 %.
+// snapHZ returns the rate nearest to what was measured, if within 7 %; the
+// nearest two common rates are 17 % apart.
 func snapHZ(jiffies, ns uint64) (uint64, bool) {
 	if ns == 0 {
 		return 0, false
 	}
 	measured := float64(jiffies) * 1e9 / float64(ns)
-	best, off := uint64(0), 0.04
+	best, off := uint64(0), 0.07
 	for _, hz := range commonHZ {
 		if d := measured/float64(hz) - 1; max(d, -d) < off {
 			best, off = hz, max(d, -d)

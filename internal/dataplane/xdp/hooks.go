@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -348,19 +349,25 @@ func linkIfindex(l link.Link) (int, bool) {
 	return 0, false
 }
 
+// filterThere reports whether our filter is on the interface. While others
+// change theirs the kernel may give a list that is not whole, so one list
+// without ours proves nothing.
 func (h *hooks) filterThere(ifindex int) bool {
 	l, err := h.nl.LinkByIndex(ifindex)
 	if err != nil {
 		return false
 	}
-	filters, err := h.nl.FilterList(l, netlink.HANDLE_MIN_INGRESS)
-	if err != nil {
-		return false
+	for range 3 {
+		filters, _ := h.nl.FilterList(l, netlink.HANDLE_MIN_INGRESS) // an error is no proof either
+		if slices.ContainsFunc(filters, func(f netlink.Filter) bool {
+			b, ok := f.(*netlink.BpfFilter)
+			return ok && strings.HasPrefix(b.Name, filterName)
+		}) {
+			return true
+		}
+		time.Sleep(time.Millisecond)
 	}
-	return slices.ContainsFunc(filters, func(f netlink.Filter) bool {
-		b, ok := f.(*netlink.BpfFilter)
-		return ok && strings.HasPrefix(b.Name, filterName)
-	})
+	return false
 }
 
 // adopt takes over what an earlier process left attached, and swaps in this

@@ -18,7 +18,7 @@ func TestSnapHZ(t *testing.T) {
 		shift       uint32
 	}{
 		{4, 40e6, 100, true, 0}, {10, 40e6, 250, true, 1}, {12, 40e6, 300, true, 1}, {40, 40e6, 1000, true, 3},
-		{41, 40e6, 1024, true, 3}, {10, 40_900_000, 250, true, 1}, {10, 36e6, 0, false, 0}, {3, 0, 0, false, 0},
+		{41, 40e6, 1000, true, 3}, {10, 41e6, 250, true, 1}, {11, 40e6, 0, false, 0}, {3, 0, 0, false, 0},
 	} {
 		hz, ok := snapHZ(tt.jiffies, tt.ns)
 		if hz != tt.hz || ok != tt.ok {

@@ -162,6 +162,7 @@ func (d *Dataplane) open() error {
 		attached: map[string]*hook{}, failed: map[string]error{},
 	}
 	if d.obj.adopted {
+		d.clock.shift = d.obj.mem.settings.TickShift // what the entries' times mean
 		if err := d.tab.adopt(); err != nil {
 			return err
 		}
