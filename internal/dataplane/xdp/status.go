@@ -277,8 +277,9 @@ func (d *Dataplane) dated(cs []snapshot.Condition) []snapshot.Condition {
 }
 
 // macs tells the packet path which frames are addressed to this host, which
-// matters where an interface hears others' frames too: as a bridge's port, or
-// listening for somebody.
+// matters where an interface hears others' frames too: as a bridge's port,
+// listening for somebody, or as a veth, which has no filter: frames that a
+// switch floods for a dead master must not be balanced by its backup.
 func (d *Dataplane) macs() error {
 	links, err := d.nl.LinkList()
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
@@ -291,7 +292,7 @@ func (d *Dataplane) macs() error {
 		if len(a.HardwareAddr) == 6 {
 			want[macKey(a.HardwareAddr)] = true
 		}
-		if h := d.hooks.attached[a.Name]; h != nil && (a.Promisc > 0 || a.MasterIndex != 0) {
+		if h := d.hooks.attached[a.Name]; h != nil && (a.Promisc > 0 || a.MasterIndex != 0 || h.driver == "veth") {
 			promiscuous = true
 		}
 	}
