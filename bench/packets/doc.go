@@ -1,8 +1,8 @@
 // Packets prints what a packet costs in the dataplane, in net nanoseconds:
-// the time of driver + program minus the time of driver + empty program,
-// median of several runs of BPF_PROG_RUN.
+// the time of driver + program minus the time of driver + empty program, the
+// least of several runs of BPF_PROG_RUN.
 //
-//	go run ./bench/packets [-runs 7] [-packets 1000000]
+//	go run ./bench/packets [-runs 9] [-packets 262144]
 //
 // Figures depend on the machine and on what else runs: compare rows of one
 // run, not runs of two machines.
