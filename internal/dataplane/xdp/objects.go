@@ -29,6 +29,7 @@ const (
 
 // objects are the loaded programs and the maps, adopted or new.
 type objects struct {
+	dir      string // of the pins
 	maps     map[string]*ebpf.Map
 	programs map[string]*ebpf.Program
 	mem      *memory
@@ -42,7 +43,7 @@ func loadObjects(dir string, connections int, log *slog.Logger) (*objects, error
 	if err != nil {
 		return nil, err
 	}
-	o := &objects{maps: map[string]*ebpf.Map{}, programs: map[string]*ebpf.Program{}, adopted: pinned != nil}
+	o := &objects{dir: dir, maps: map[string]*ebpf.Map{}, programs: map[string]*ebpf.Program{}, adopted: pinned != nil}
 	err = o.load(pinned, connections)
 	closeMaps(pinned) // the collections have handles of their own
 	if err != nil {
@@ -68,36 +69,6 @@ func (o *objects) load(pinned map[string]*ebpf.Map, connections int) error {
 	var err error
 	o.mem, err = mapMemory(o.maps)
 	return err
-}
-
-// program returns the entry program for a mode, loaded with all that it calls.
-func (o *objects) program(m Mode) (*ebpf.Program, error) {
-	entry, load, array, jumps := "lb_xdp", prog.LoadXDP, "xdp_jump", prog.XDPJumps
-	if m == TC {
-		entry, load, array, jumps = "lb_tc", prog.LoadTC, "tc_jump", prog.TCJumps
-	}
-	if p := o.programs[entry]; p != nil {
-		return p, nil
-	}
-	spec, err := load()
-	if err != nil {
-		return nil, fmt.Errorf("BPF object: %w", err)
-	}
-	size(spec, 0, o.maps)
-	maps.DeleteFunc(spec.Programs, func(_ string, p *ebpf.ProgramSpec) bool { return p.Type == ebpf.Syscall })
-	if err := o.loadOne(spec, nil); err != nil {
-		return nil, err
-	}
-	for index, name := range jumps {
-		p := o.programs[name]
-		if p == nil {
-			return nil, fmt.Errorf("program %s is missing from the object", name)
-		}
-		if err := o.maps[array].Put(index, p); err != nil {
-			return nil, fmt.Errorf("map %s: program %s: %w", array, name, err)
-		}
-	}
-	return o.programs[entry], nil
 }
 
 // loadOne adds a collection's programs, and those of its maps that are not
