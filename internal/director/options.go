@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -48,7 +49,8 @@ func (o Options) pinDir() string {
 	if o.PinDir != "" {
 		return o.PinDir
 	}
-	return filepath.Join("/sys/fs/bpf/kaname", o.Instance)
+	// A bpffs takes no dots in names.
+	return filepath.Join("/sys/fs/bpf/kaname", strings.ReplaceAll(o.Instance, ".", "_"))
 }
 
 // exitError carries the exit status that an error leads to.

@@ -191,13 +191,7 @@ func release(o Options, past *remembered) error {
 		}
 		errs = append(errs, n.Close())
 	}
-	if _, err := os.Stat(o.pinDir()); err == nil {
-		dp, err := xdp.Open(xdp.Spec{PinDir: o.pinDir(), Log: o.Log})
-		if err != nil {
-			return errors.Join(append(errs, err)...)
-		}
-		errs = append(errs, dp.Remove())
-	}
+	errs = append(errs, xdp.Sweep(o.pinDir(), o.Log))
 	memory := memory{path: o.stateFile()}
 	return errors.Join(append(errs, memory.forget())...)
 }
