@@ -38,7 +38,7 @@
  *
  * THE CONNECTION TABLE
  *
- * hash  = mix(seed, flow) as in table.h (Go model: package prog, Hash)
+ * hash  = 64 bits, words_place in table.h (Go model: prog.PlaceOf)
  * set 1 = low 32 bits & conns_mask; tag = high 32 bits | 2
  * set 2 = set 1 ^ ((tag * 0x9E3779B1 >> 1) | 1), & conns_mask
  * A way is named by its locator: set << 3 | way, plus 1; 0 names no way,

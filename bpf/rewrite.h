@@ -38,68 +38,82 @@ AI bool reload(ctx_t *ctx, struct pkt *p)
 /* set_ip rewrites the IP header: TTL - 1, and the address of a NAT. */
 AI void set_ip(struct iphdr *ip, __u8 nat, __be32 addr)
 {
-	__u16 *ttl = (__u16 *)&ip->ttl, was = *ttl;
-	__u32 sum = csum_start(ip->check);
+	__u32 sum;
 
+	/* One less in the high byte of a word: one more in the complement. */
+	sum = (__u32)ip->check + bpf_htons(0x0100);
+	ip->check = sum + (sum >= 0xffff);
 	ip->ttl--;
-	sum = csum_swap16(sum, was, *ttl);
+	if (nat == NAT_NONE)
+		return;
+	sum = csum_start(ip->check);
 	if (nat == NAT_DST) {
 		sum = csum_swap32(sum, ip->daddr, addr);
 		ip->daddr = addr;
-	} else if (nat == NAT_SRC) {
+	} else {
 		sum = csum_swap32(sum, ip->saddr, addr);
 		ip->saddr = addr;
 	}
 	ip->check = csum_end(sum);
 }
 
-/*
- * send rewrites and transmits. The tag is changed last but for the MACs,
- * since that moves everything.
- */
-AI int send(ctx_t *ctx, struct pkt *p, const struct out *o)
+/* nat_ports rewrites the port and the transport checksum. */
+AI bool nat_ports(ctx_t *ctx, struct pkt *p, const struct out *o, __u8 nat)
 {
+	__be32 addr = nat == NAT_DST ? p->ip->daddr : p->ip->saddr;
+	__be16 port = nat == NAT_DST ? p->key.dport : p->key.sport;
 	struct l4_hdr *h;
 
-	if (p->ip->ttl <= 1) {
-		count(REASON_TTL);
-		return CTX_DROP;
-	}
-	if (o->nat != NAT_NONE && p->kind == PKT_FLOW) {
-		__be32 addr = o->nat == NAT_DST ? p->ip->daddr : p->ip->saddr;
-		__be16 port = o->nat == NAT_DST ? p->key.dport : p->key.sport;
+	if (ctx_l4_csum(ctx, p->l4_off, p->l4, p->key.proto, addr, o->addr, port, o->port) ||
+	    !reload(ctx, p))
+		return false;
+	h = p->data + (p->l4_off & L4_MASK);
+	if ((void *)(h + 1) > p->end)
+		return false;
+	if (nat == NAT_DST)
+		h->dport = o->port;
+	else
+		h->sport = o->port;
+	return true;
+}
 
-		if (ctx_l4_csum(ctx, p->l4_off, p->l4, p->key.proto, addr, o->addr, port,
-				o->port) ||
-		    !reload(ctx, p)) {
-			count(REASON_REWRITE);
-			return CTX_DROP;
-		}
-		h = p->data + (p->l4_off & L4_MASK);
-		if ((void *)(h + 1) > p->end) {
-			count(REASON_REWRITE);
-			return CTX_DROP;
-		}
-		if (o->nat == NAT_DST)
-			h->dport = o->port;
-		else
-			h->sport = o->port;
-	}
-	set_ip(p->ip, o->nat, o->addr);
+/* send_as is send for one kind of NAT, a constant. The tag is changed last but
+ * for the MACs, since that moves everything. */
+AI int send_as(ctx_t *ctx, struct pkt *p, const struct out *o, __u8 nat)
+{
+	if (nat != NAT_NONE && p->kind == PKT_FLOW && !nat_ports(ctx, p, o, nat))
+		goto refused;
+	set_ip(p->ip, nat, o->addr);
 	if (unlikely(o->vlan != p->vlan)) {
-		if (ctx_retag(ctx, p->vlan, o->vlan)) {
-			count(REASON_REWRITE);
-			return CTX_DROP;
-		}
+		if (ctx_retag(ctx, p->vlan, o->vlan))
+			goto refused;
 		p->data = ctx_data(ctx);
 		p->end = ctx_end(ctx);
-		if (p->data + ETH_HLEN > p->end) {
-			count(REASON_REWRITE);
-			return CTX_DROP;
-		}
+		if (p->data + ETH_HLEN > p->end)
+			goto refused;
 	}
 	l2_copy(p->data, &o->l2);
 	return ctx_send(ctx, o->ifindex);
+refused:
+	count(REASON_REWRITE);
+	return CTX_DROP;
+}
+
+/* send rewrites and transmits. */
+AI int send(ctx_t *ctx, struct pkt *p, const struct out *o)
+{
+	if (unlikely(p->ip->ttl <= 1)) {
+		count(REASON_TTL);
+		return CTX_DROP;
+	}
+	switch (o->nat) {
+	case NAT_NONE:
+		return send_as(ctx, p, o, NAT_NONE);
+	case NAT_DST:
+		return send_as(ctx, p, o, NAT_DST);
+	default:
+		return send_as(ctx, p, o, NAT_SRC);
+	}
 }
 
 /* out_to_dest is the way to a real server. */

@@ -20,28 +20,39 @@ struct place {
 	__u32 hash; /* for the stateless fallback */
 };
 
-AI __u64 flow_hash(__u32 seed, const struct flow *k)
-{
-	__u32 ports = (__u32)k->sport << 16 | k->dport;
-	__u64 h = (__u64)k->src << 32 | k->dst;
+/*
+ * A flow as the two words that its 16 bytes are in memory, little-endian: the
+ * packet path hashes and compares them instead of the five fields.
+ */
+struct words {
+	__u64 addrs; /* src, dst << 32 */
+	__u64 rest;  /* sport, dport << 16, proto << 32 */
+};
 
-	h = (h ^ seed * 0xD6E8FEB86659FD93ULL) * 0x9E3779B97F4A7C15ULL;
-	h ^= h >> 29;
-	h += (__u64)k->proto << 32 | ports;
-	h *= 0xBF58476D1CE4E5B9ULL;
-	h ^= h >> 32;
-	return h * 0x94D049BB133111EBULL;
+AI struct words flow_words(const struct flow *k)
+{
+	return (struct words){
+		.addrs = (__u64)k->dst << 32 | k->src,
+		.rest = (__u64)k->proto << 32 | (__u32)k->dport << 16 | k->sport,
+	};
 }
 
-AI void flow_place(const struct settings_block *st, const struct flow *k, struct place *pl)
+AI void words_place(const struct settings_block *st, struct words k, struct place *pl)
 {
-	__u64 h = flow_hash(st->hash_seed, k);
+	__u64 h = (k.addrs ^ st->hash_seed * 0xD6E8FEB86659FD93ULL) * 0x9E3779B97F4A7C15ULL;
 
+	h = ((h ^ h >> 29) + k.rest) * 0xBF58476D1CE4E5B9ULL;
+	h = (h ^ h >> 32) * 0x94D049BB133111EBULL;
 	h ^= h >> 31;
 	pl->tag = h >> 32 | 2;
 	pl->set[0] = (__u32)h & st->conns_mask;
 	pl->set[1] = (pl->set[0] ^ (pl->tag * 0x9E3779B1U >> 1 | 1)) & st->conns_mask;
 	pl->hash = (__u32)h;
+}
+
+AI void flow_place(const struct settings_block *st, const struct flow *k, struct place *pl)
+{
+	words_place(st, flow_words(k), pl);
 }
 
 AI bool flow_eq(const struct flow *a, const struct flow *b)
@@ -84,12 +95,15 @@ AI struct conn *conn_at(__u32 loc)
 }
 
 /* set_find returns the first entry of the key, whatever its state. */
-AI struct conn *set_find(struct conn_set *s, const struct flow *k, __u32 tag)
+AI struct conn *set_find(struct conn_set *s, struct words k, __u32 tag)
 {
 #pragma unroll
-	for (int w = 0; w < WAYS; w++)
-		if (s->tag[w] == tag && flow_eq(&s->way[w].key, k))
+	for (int w = 0; w < WAYS; w++) {
+		const __u64 *key = (const __u64 *)&s->way[w].key;
+
+		if (s->tag[w] == tag && key[0] == k.addrs && key[1] == k.rest)
 			return &s->way[w];
+	}
 	return NULL;
 }
 

@@ -110,7 +110,7 @@ func Port(p uint16) uint16 {
 func PortFrom(v uint16) uint16 { return Port(v) }
 
 // Place is where the connection table may hold a flow: two sets and the tag
-// it has there (flow_hash and flow_place of bpf/table.h).
+// it has there (words_place of bpf/table.h).
 type Place struct {
 	Set  [2]uint32
 	Tag  uint32
@@ -119,13 +119,11 @@ type Place struct {
 
 // PlaceOf is the place of flow f under the settings' seed and mask.
 func PlaceOf(s *Settings, f *Flow) Place {
-	h := uint64(f.Src)<<32 | uint64(f.Dst)
-	h = (h ^ uint64(s.HashSeed)*0xD6E8FEB86659FD93) * 0x9E3779B97F4A7C15
-	h ^= h >> 29
-	h += uint64(f.Proto)<<32 | uint64(uint32(f.Sport)<<16|uint32(f.Dport))
-	h *= 0xBF58476D1CE4E5B9
-	h ^= h >> 32
-	h *= 0x94D049BB133111EB
+	addrs := uint64(f.Dst)<<32 | uint64(f.Src)
+	rest := uint64(f.Proto)<<32 | uint64(f.Dport)<<16 | uint64(f.Sport)
+	h := (addrs ^ uint64(s.HashSeed)*0xD6E8FEB86659FD93) * 0x9E3779B97F4A7C15
+	h = ((h ^ h>>29) + rest) * 0xBF58476D1CE4E5B9
+	h = (h ^ h>>32) * 0x94D049BB133111EB
 	h ^= h >> 31
 	p := Place{Tag: uint32(h>>32) | 2, Hash: uint32(h)}
 	p.Set[0] = uint32(h) & s.ConnsMask

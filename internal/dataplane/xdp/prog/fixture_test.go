@@ -52,8 +52,7 @@ func world(t testing.TB, o progtest.Options) *progtest.World {
 	if shared == nil {
 		shared, err = progtest.New(progtest.Options{Sets: 4096})
 	}
-	var ve *ebpf.VerifierError
-	if errors.As(err, &ve) {
+	if ve, ok := errors.AsType[*ebpf.VerifierError](err); ok {
 		s := fmt.Sprintf("%+v", ve)
 		t.Fatal(s[max(0, len(s)-3500):])
 	}

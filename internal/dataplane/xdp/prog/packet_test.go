@@ -422,7 +422,7 @@ func TestFragments(t *testing.T) {
 				whole := fromClient(progtest.UDP, 4000, 0)
 				whole.Payload = bytes.Repeat([]byte("0123456789abcdef"), 4)
 				split := func(p progtest.Packet, d netip.Addr) []progtest.Packet {
-					var l4 = p.Bytes()[34:]
+					l4 := p.Bytes()[34:]
 					var out []progtest.Packet
 					for off := 0; off < len(l4); off += 24 {
 						f := p
