@@ -29,8 +29,10 @@ func Build(tree *syntax.Tree) (*Config, []finding.Finding) {
 	b.finishVRRP()
 	b.finishServers()
 	if len(tree.Files) > 0 && len(b.cfg.Instances)+len(b.cfg.VirtualServers) == 0 && finding.Worst(b.findings) < finding.Error {
-		b.add(finding.Finding{Severity: finding.Warning, Rule: "nothing-to-run",
-			Where: finding.Place{File: tree.Files[0]}, What: "the configuration holds no vrrp_instance and no virtual_server that can run"})
+		b.add(finding.Finding{
+			Severity: finding.Warning, Rule: "nothing-to-run",
+			Where: finding.Place{File: tree.Files[0]}, What: "the configuration holds no vrrp_instance and no virtual_server that can run",
+		})
 	}
 	return b.cfg, b.findings
 }
@@ -81,8 +83,10 @@ func (b *builder) add(f finding.Finding) {
 	case len(b.findings) > maxFindings:
 		return
 	case len(b.findings) == maxFindings:
-		f = finding.Finding{Severity: finding.Error, Rule: "too-many-findings", Where: f.Where,
-			What: fmt.Sprintf("more than %d problems; the rest is not shown", maxFindings)}
+		f = finding.Finding{
+			Severity: finding.Error, Rule: "too-many-findings", Where: f.Where,
+			What: fmt.Sprintf("more than %d problems; the rest is not shown", maxFindings),
+		}
 	}
 	b.findings = append(b.findings, f)
 }

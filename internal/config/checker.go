@@ -56,7 +56,7 @@ func (b *builder) miscKeyword(l *line, c *checker, user *User) bool {
 		l.command(&c.Misc, false)
 	case "misc_timeout":
 		var d time.Duration
-		if l.wholeSeconds(&d, 0, maxDelay) {
+		if l.wholeSeconds(&d, maxDelay) {
 			c.miscTimeout = &d
 		}
 	case "misc_dynamic":

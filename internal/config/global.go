@@ -64,15 +64,15 @@ func (b *builder) globalVRRP(l *line) bool {
 	case "version":
 		l.integer(&d.version, 2, 3, false)
 	case "garp_master_delay":
-		l.wholeSeconds(&d.garpDelay, 0, maxDelay)
+		l.wholeSeconds(&d.garpDelay, maxDelay)
 	case "garp_master_repeat":
 		l.count(&d.garpRepeat)
 	case "garp_master_refresh":
-		l.wholeSeconds(&d.garpRefresh, 0, math.MaxInt32)
+		l.wholeSeconds(&d.garpRefresh, math.MaxInt32)
 	case "garp_master_refresh_repeat":
 		l.count(&d.garpRefreshRep)
 	case "garp_lower_prio_delay":
-		l.wholeSeconds(&d.garpLowerDelay, 0, maxDelay)
+		l.wholeSeconds(&d.garpLowerDelay, maxDelay)
 	case "garp_lower_prio_repeat":
 		l.integer(&d.garpLowerRepeat, 0, math.MaxInt32, true)
 	case "down_timer_adverts":
@@ -117,7 +117,7 @@ func (b *builder) timeouts(l *line, g *Global) {
 			b.warn("unknown-value", w.Pos, fmt.Sprintf("lvs_timeouts knows no %q", w.Text), "tcp, tcpfin or udp, each followed by seconds")
 			continue
 		}
-		l.wholeSeconds(dst, 0, 2678400)
+		l.wholeSeconds(dst, 2678400)
 	}
 }
 

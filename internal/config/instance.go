@@ -133,15 +133,15 @@ func (b *builder) instanceTimers(l *line, in *instance) bool {
 	case "preempt_delay":
 		l.seconds(&in.PreemptDelay, 0, 1000*time.Second)
 	case "garp_master_delay":
-		l.wholeSeconds(&in.GARPDelay, 0, maxDelay)
+		l.wholeSeconds(&in.GARPDelay, maxDelay)
 	case "garp_master_repeat":
 		l.count(&in.GARPRepeat)
 	case "garp_master_refresh":
-		l.wholeSeconds(&in.GARPRefresh, 0, math.MaxInt32)
+		l.wholeSeconds(&in.GARPRefresh, math.MaxInt32)
 	case "garp_master_refresh_repeat":
 		l.count(&in.GARPRefreshRep)
 	case "garp_lower_prio_delay":
-		l.wholeSeconds(&in.GARPLowerDelay, 0, maxDelay)
+		l.wholeSeconds(&in.GARPLowerDelay, maxDelay)
 	case "garp_lower_prio_repeat":
 		l.integer(&in.GARPLowerRepeat, 0, math.MaxInt32, true)
 	case "down_timer_adverts":

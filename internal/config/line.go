@@ -21,7 +21,9 @@ type line struct {
 }
 
 func (l *line) warn(rule, what, fix string) { l.b.report(finding.Warning, rule, l.st.Pos(), what, fix) }
+
 func (l *line) note(rule, what, fix string) { l.b.report(finding.Note, rule, l.st.Pos(), what, fix) }
+
 func (l *line) fail(rule, what, fix string) { l.b.report(finding.Error, rule, l.st.Pos(), what, fix) }
 
 // left returns how many words have not been read.
@@ -149,10 +151,10 @@ func (l *line) seconds(dst *time.Duration, lo, hi time.Duration) bool {
 	return true
 }
 
-// wholeSeconds reads seconds without a fraction.
-func (l *line) wholeSeconds(dst *time.Duration, lo, hi int) bool {
+// wholeSeconds reads seconds without a fraction, at most hi.
+func (l *line) wholeSeconds(dst *time.Duration, hi int) bool {
 	v := int(*dst / time.Second)
-	ok := l.integer(&v, lo, hi, true)
+	ok := l.integer(&v, 0, hi, true)
 	*dst = time.Duration(v) * time.Second
 	return ok
 }

@@ -8,7 +8,11 @@ import (
 func (b *builder) trackInterfaces(l *line, dst *[]Track) {
 	l.values(func(l *line) {
 		t := Track{Where: l.st.Pos().Place()}
-		if l.iface(&t.Name) && l.trackWeight(&t) && !b.tracked(l, *dst, t.Name) {
+		if !l.iface(&t.Name) {
+			return
+		}
+		l.trackWeight(&t)
+		if !b.tracked(l, *dst, t.Name) {
 			*dst = append(*dst, t)
 		}
 	})
@@ -19,9 +23,7 @@ func (b *builder) trackScripts(l *line, dst *[]Track) {
 	l.values(func(l *line) {
 		t := Track{Where: l.st.Pos().Place()}
 		l.str(&t.Name)
-		if !l.trackWeight(&t) {
-			return
-		}
+		l.trackWeight(&t)
 		if b.scripts[t.Name] == nil {
 			b.missingScript(l, t.Name)
 			return
@@ -57,13 +59,7 @@ func (b *builder) tracked(l *line, ts []Track, name string) bool {
 }
 
 // trackWeight reads [weight N [reverse|noreverse]].
-func (l *line) trackWeight(t *Track) bool {
-	if !l.accept("weight") {
-		return true
-	}
-	if !l.weight(&t.Weight, &t.Reverse, 253) {
-		return true // reported; the tracked thing's own weight counts
-	}
-	t.HasWeight = true
-	return true
+func (l *line) trackWeight(t *Track) {
+	// One that cannot be read is reported; the tracked thing's own counts then.
+	t.HasWeight = l.accept("weight") && l.weight(&t.Weight, &t.Reverse, 253)
 }

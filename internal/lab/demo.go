@@ -161,7 +161,7 @@ func (d *demo) awaitMaster(ctx context.Context, master, other string) error {
 func (d *demo) distribution(ctx context.Context) error {
 	d.say("The client makes 20 requests, each on a connection of its own:")
 	count := map[string]int{}
-	order := ""
+	var order strings.Builder
 	for range 20 {
 		ask, cancel := context.WithTimeout(ctx, 2*time.Second)
 		a, err := d.lab.Host("client").Get(ask, demoTarget)
@@ -170,9 +170,9 @@ func (d *demo) distribution(ctx context.Context) error {
 			return fmt.Errorf("request to %s: %w", demoTarget, err)
 		}
 		count[a.Server]++
-		order += " " + a.Server
+		order.WriteString(" " + a.Server)
 	}
-	d.quote(strings.TrimSpace(order), 1)
+	d.quote(strings.TrimSpace(order.String()), 1)
 	d.say("rs1 answered %d, rs2 %d; lb_algo rr promises 10 each.", count["rs1"], count["rs2"])
 	if count["rs1"] != 10 || count["rs2"] != 10 {
 		return errors.New("promised: round robin gives each server 10 of 20 requests")

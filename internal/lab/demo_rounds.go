@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -119,7 +118,7 @@ func (d *demo) steady(ctx context.Context, p *Probe, since time.Time) error {
 	defer cancel()
 	if err := p.AwaitSteady(ctx, since, 200*time.Millisecond); err != nil {
 		r := p.Since(since)
-		return fmt.Errorf("promised: %s answers every probe; it answered %d of %d: %w", netip.AddrPort(demoTarget), r.Answered, r.Sent, err)
+		return fmt.Errorf("promised: %s answers every probe; it answered %d of %d: %w", demoTarget, r.Answered, r.Sent, err)
 	}
 	return nil
 }

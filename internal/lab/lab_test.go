@@ -402,8 +402,10 @@ func TestRouter(t *testing.T) {
 				{Name: "eth0", Segment: "out", Addrs: []string{"192.0.2.254/24"}},
 				{Name: "eth1", Segment: "in", Addrs: []string{"198.51.100.254/24"}},
 			}}.AsRouter(),
-			{Name: "client", Ifaces: []lab.IfaceSpec{{Name: "eth0", Segment: "out", Addrs: []string{"192.0.2.1/24"}}},
-				Routes: []lab.RouteSpec{{To: "198.51.100.0/24", Via: "192.0.2.254"}}},
+			{
+				Name: "client", Ifaces: []lab.IfaceSpec{{Name: "eth0", Segment: "out", Addrs: []string{"192.0.2.1/24"}}},
+				Routes: []lab.RouteSpec{{To: "198.51.100.0/24", Via: "192.0.2.254"}},
+			},
 			lab.HostSpec{Name: "server", Ifaces: []lab.IfaceSpec{{Name: "eth0", Segment: "in", Addrs: []string{"198.51.100.1/24"}}}}.
 				AsNATServer("198.51.100.254"),
 		},

@@ -25,8 +25,10 @@ func TestNativeXDP(t *testing.T) {
 	top.Hosts[1] = server
 	l := build(t, top)
 	const xdpTX = 3
-	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, License: "Apache-2.0",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpTX), asm.Return()}})
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.XDP, License: "Apache-2.0",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpTX), asm.Return()},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

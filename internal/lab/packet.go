@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -93,11 +94,11 @@ func (s Summary) String() string {
 	if s.Protocol != unix.IPPROTO_TCP {
 		return fmt.Sprintf("%s protocol %d, %d bytes", out, s.Protocol, len(s.Payload))
 	}
-	flags := ""
+	var flags strings.Builder
 	for i, c := range "FSRPA" {
 		if s.TCPFlags>>i&1 == 1 {
-			flags += string(c)
+			flags.WriteString(string(c))
 		}
 	}
-	return fmt.Sprintf("%s tcp [%s], %d bytes", out, flags, len(s.Payload))
+	return fmt.Sprintf("%s tcp [%s], %d bytes", out, flags.String(), len(s.Payload))
 }

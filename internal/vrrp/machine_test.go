@@ -275,8 +275,12 @@ func TestOddSpecAndInputs(t *testing.T) {
 		t.Errorf("groups %+v", s.Groups)
 	}
 	for _, in := range []vrrp.Input{
-		vrrp.AddressesReady{Instance: "nobody"}, vrrp.AddressLost{Instance: "nobody"}, vrrp.Failover{Instance: "nobody"},
-		vrrp.ScriptResult{Script: "nobody"}, vrrp.LinkChanged{Interface: "eth7"}, vrrp.SourceChanged{Interface: "eth7"},
+		vrrp.AddressesReady{Instance: "nobody"},
+		vrrp.AddressLost{Instance: "nobody"},
+		vrrp.Failover{Instance: "nobody"},
+		vrrp.ScriptResult{Script: "nobody"},
+		vrrp.LinkChanged{Interface: "eth7"},
+		vrrp.SourceChanged{Interface: "eth7"},
 	} {
 		if got := r.step(in); len(got) != 0 {
 			t.Errorf("%+v: %v", in, got)

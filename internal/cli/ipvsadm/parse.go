@@ -149,8 +149,12 @@ func (g given) take(o *option, value string) error {
 // conflicts are the pairs that a listing cannot have, as (later, earlier) in
 // ipvsadm's order of options.
 var conflicts = [][2]string{
-	{"service-address", "connection"}, {"timeout", "connection"}, {"timeout", "service-address"},
-	{"daemon", "connection"}, {"daemon", "service-address"}, {"daemon", "timeout"},
+	{"service-address", "connection"},
+	{"timeout", "connection"},
+	{"timeout", "service-address"},
+	{"daemon", "connection"},
+	{"daemon", "service-address"},
+	{"daemon", "timeout"},
 }
 
 // request checks the options against each other and fills a Request in.

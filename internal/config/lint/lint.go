@@ -1,6 +1,8 @@
 package lint
 
 import (
+	"strings"
+
 	"github.com/kaname-lb/kaname/internal/config"
 	"github.com/kaname-lb/kaname/internal/config/syntax"
 	"github.com/kaname-lb/kaname/internal/finding"
@@ -95,12 +97,12 @@ func (c *checker) blocks(fn func(path string, block *syntax.Statement)) {
 
 // text is a statement as its words.
 func text(st *syntax.Statement) string {
-	s := ""
+	var s strings.Builder
 	for i, w := range st.Words {
 		if i > 0 {
-			s += " "
+			s.WriteString(" ")
 		}
-		s += w.Text
+		s.WriteString(w.Text)
 	}
-	return s
+	return s.String()
 }

@@ -189,8 +189,10 @@ func (p *parser) readFile(name string, use Pos, mode strictness, depth int) {
 	isMain := use.from == nil
 	fail := func(flag strictness, what, fix string) {
 		if isMain {
-			p.findings = append(p.findings, finding.Finding{Severity: finding.Error, Rule: "unreadable-file",
-				Where: finding.Place{File: name}, What: what, Fix: fix})
+			p.findings = append(p.findings, finding.Finding{
+				Severity: finding.Error, Rule: "unreadable-file",
+				Where: finding.Place{File: name}, What: what, Fix: fix,
+			})
 			return
 		}
 		p.report(severity(mode&flag), "include-skipped", use, name+": "+what+"; nothing is included", fix)

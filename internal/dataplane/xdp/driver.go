@@ -61,6 +61,7 @@ func partialChecksums(driver string, m Mode) bool {
 		return false // the kernel's checksum helpers know
 	case Native:
 		return driver != "virtio_net" && slices.Contains(virtualDrivers, driver)
+	case Auto, Generic:
 	}
 	return slices.Contains(virtualDrivers, driver) || strings.HasPrefix(driver, "unknown")
 }

@@ -76,8 +76,7 @@ func (h *hooks) attach(name string) error {
 	l, err := h.nl.LinkByName(name)
 	old := h.attached[name]
 	if err != nil {
-		var gone netlink.LinkNotFoundError
-		if !errors.As(err, &gone) {
+		if _, ok := errors.AsType[netlink.LinkNotFoundError](err); !ok {
 			return err
 		}
 		if old != nil {

@@ -98,9 +98,7 @@ func (t *table) set(want []lvs.ServiceSet) error {
 		}
 	}
 	t.order = order
-	if err := t.setAnyPort(); err != nil {
-		errs = append(errs, err)
-	}
+	t.setAnyPort()
 	return errors.Join(errs...)
 }
 
@@ -222,7 +220,7 @@ func (t *table) applyDest(s *service, w lvs.Destination) (*dest, error) {
 		s.removed = slices.Delete(s.removed, i, i+1)
 	} else {
 		var err error
-		if d, err = t.newDest(s, w); err != nil {
+		if d, err = t.newDest(s); err != nil {
 			return nil, err
 		}
 	}
@@ -237,7 +235,7 @@ func (t *table) applyDest(s *service, w lvs.Destination) (*dest, error) {
 
 // newDest takes a free slot. Its generation is one more than its last owner's,
 // which makes every entry that could still name the slot dead.
-func (t *table) newDest(s *service, w lvs.Destination) (*dest, error) {
+func (t *table) newDest(s *service) (*dest, error) {
 	slot := t.spare
 	for slot < len(t.dests) && t.dests[slot] != nil {
 		slot++
@@ -418,7 +416,7 @@ func (t *table) rehop(changed func(*dest) bool) error {
 	return errors.Join(errs...)
 }
 
-func (t *table) setAnyPort() error {
+func (t *table) setAnyPort() {
 	any := false
 	for key := range t.services {
 		any = any || key.Port == 0
@@ -430,7 +428,6 @@ func (t *table) setAnyPort() error {
 	if change(&t.mem.settings.Flags, prog.SettingAnyPort) {
 		t.writes++
 	}
-	return nil
 }
 
 func (t *table) put(name string, key uint32, value any) error {

@@ -126,9 +126,12 @@ func TestTraffic(t *testing.T) {
 		mode   xdp.Mode
 		want   string // the mode that Status shows
 	}{
-		{lvs.DR, xdp.Auto, "tc"}, {lvs.NAT, xdp.Auto, "tc"},
-		{lvs.DR, xdp.Generic, "generic"}, {lvs.NAT, xdp.Generic, "generic"},
-		{lvs.DR, xdp.Native, "native"}, {lvs.NAT, xdp.Native, "native"},
+		{lvs.DR, xdp.Auto, "tc"},
+		{lvs.NAT, xdp.Auto, "tc"},
+		{lvs.DR, xdp.Generic, "generic"},
+		{lvs.NAT, xdp.Generic, "generic"},
+		{lvs.DR, xdp.Native, "native"},
+		{lvs.NAT, xdp.Native, "native"},
 	} {
 		t.Run(strings.ToLower(fmt.Sprintf("%v/%v", tt.method, tt.mode)), func(t *testing.T) {
 			t.Parallel()

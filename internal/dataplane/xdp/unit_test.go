@@ -17,8 +17,14 @@ func TestSnapHZ(t *testing.T) {
 		ok          bool
 		shift       uint32
 	}{
-		{4, 40e6, 100, true, 0}, {10, 40e6, 250, true, 1}, {12, 40e6, 300, true, 1}, {40, 40e6, 1000, true, 3},
-		{41, 40e6, 1000, true, 3}, {10, 41e6, 250, true, 1}, {11, 40e6, 0, false, 0}, {3, 0, 0, false, 0},
+		{4, 40e6, 100, true, 0},
+		{10, 40e6, 250, true, 1},
+		{12, 40e6, 300, true, 1},
+		{40, 40e6, 1000, true, 3},
+		{41, 40e6, 1000, true, 3},
+		{10, 41e6, 250, true, 1},
+		{11, 40e6, 0, false, 0},
+		{3, 0, 0, false, 0},
 	} {
 		hz, ok := snapHZ(tt.jiffies, tt.ns)
 		if hz != tt.hz || ok != tt.ok {
@@ -58,8 +64,14 @@ func TestPreferredModes(t *testing.T) {
 		mode   Mode
 		want   bool
 	}{
-		{"veth", TC, false}, {"veth", Native, true}, {"veth", Generic, true}, {"virtio_net", Native, false},
-		{"virtio_net", Generic, true}, {"tun", Generic, true}, {"ixgbe", Generic, false}, {"ixgbe", Native, false},
+		{"veth", TC, false},
+		{"veth", Native, true},
+		{"veth", Generic, true},
+		{"virtio_net", Native, false},
+		{"virtio_net", Generic, true},
+		{"tun", Generic, true},
+		{"ixgbe", Generic, false},
+		{"ixgbe", Native, false},
 	} {
 		if got := partialChecksums(tt.driver, tt.mode); got != tt.want {
 			t.Errorf("partialChecksums(%s, %s) = %v", tt.driver, tt.mode, got)
@@ -73,8 +85,15 @@ func TestOverloaded(t *testing.T) {
 		total        int32
 		was, want    bool
 	}{
-		{0, 0, 1000, true, false}, {8, 0, 8, false, true}, {8, 0, 7, false, false}, {8, 0, 6, true, true},
-		{8, 0, 5, true, false}, {8, 4, 4, true, true}, {8, 4, 3, true, false}, {8, 4, 7, false, false}, {8, 0, -1, true, false},
+		{0, 0, 1000, true, false},
+		{8, 0, 8, false, true},
+		{8, 0, 7, false, false},
+		{8, 0, 6, true, true},
+		{8, 0, 5, true, false},
+		{8, 4, 4, true, true},
+		{8, 4, 3, true, false},
+		{8, 4, 7, false, false},
+		{8, 0, -1, true, false},
 	} {
 		d := lvs.Destination{UpperThreshold: tt.upper, LowerThreshold: tt.lower}
 		if got := overloaded(d, tt.total, tt.was); got != tt.want {

@@ -109,11 +109,9 @@ func (n *Notifier) startAll() {
 			return
 		}
 		done := n.start(n.ctx, process.Command{Argv: j.argv, User: j.script.User, Group: j.script.Group})
-		n.wg.Add(1)
-		go func() {
-			defer n.wg.Done()
+		n.wg.Go(func() {
 			n.ended(j, <-done)
-		}()
+		})
 	}
 }
 

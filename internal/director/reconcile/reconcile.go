@@ -125,18 +125,19 @@ func (r *Reconciler) do(op Op) error {
 		if err := r.dp.Set(op.Services); err != nil {
 			return err
 		}
-		r.services = ptr(clone(op.Services))
+		r.services = new(clone(op.Services))
 	case SetInterfaces:
 		r.interfaces = nil
 		if err := r.dp.SetInterfaces(op.Names); err != nil {
 			return err
 		}
-		r.interfaces = ptr(slices.Clone(op.Names))
+		r.interfaces = new(slices.Clone(op.Names))
 	}
 	return nil
 }
 
-func ptr[T any](v T) *T { return &v }
+//go:fix inline
+func ptr[T any](v T) *T { return new(v) }
 
 // clone keeps what was told apart from what a caller may change later.
 func clone(services []lvs.ServiceSet) []lvs.ServiceSet {

@@ -69,7 +69,8 @@ func TestHTTP(t *testing.T) {
 		{"several", ok, checker.HTTPSpec{URLs: []checker.URL{root, {Path: "/b"}}}, true, "status 200"},
 		{
 			"second of several", ok,
-			checker.HTTPSpec{URLs: []checker.URL{root, {Path: "/b", Statuses: []checker.StatusRange{{404, 404}}}}}, false,
+			checker.HTTPSpec{URLs: []checker.URL{root, {Path: "/b", Statuses: []checker.StatusRange{{404, 404}}}}},
+			false,
 			"/b: status 200, want 404",
 		},
 		{"no url", ok, checker.HTTPSpec{}, false, "no url configured"},

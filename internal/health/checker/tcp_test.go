@@ -29,11 +29,15 @@ func TestTCP(t *testing.T) {
 		{"full", checker.Connect{To: fullListener(t), Timeout: 150 * time.Millisecond}, false, "timed out after 150ms"},
 		{"bindto", checker.Connect{To: open, From: netip.MustParseAddr("127.0.0.9")}, true, "connected"},
 		{
-			"bindto not ours", checker.Connect{To: open, From: netip.MustParseAddr("192.0.2.77")}, false,
+			"bindto not ours",
+			checker.Connect{To: open, From: netip.MustParseAddr("192.0.2.77")},
+			false,
 			"bind: cannot assign requested address",
 		},
 		{
-			"bind_if missing", checker.Connect{To: open, Device: "nosuchif0"}, false,
+			"bind_if missing",
+			checker.Connect{To: open, Device: "nosuchif0"},
+			false,
 			"dial: bind to device nosuchif0: ",
 		},
 		{"no address", checker.Connect{}, false, "no address and port to connect to"},

@@ -191,6 +191,7 @@ func (d *Driver) commands() (stopped bool) {
 			// Behind the name may be another interface than before.
 			d.Transport.Open(d.counts.ifaces)
 			delete(d.sendErrs, in.Interface)
+		default: // concerns the machine alone
 		}
 		d.step(in)
 		if _, stop := in.(vrrp.Stop); stop {

@@ -39,7 +39,6 @@ type host struct {
 	t     *testing.T
 	path  string // of the namespace, as ip(8) takes it
 	calls chan func()
-	held  chan struct{} // by goroutines with threads of their own
 	wg    sync.WaitGroup
 }
 

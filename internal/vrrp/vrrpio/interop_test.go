@@ -97,7 +97,7 @@ func (k *keepalived) kill() {
 	err := syscall.Kill(pid, syscall.SIGSTOP)
 	children, rerr := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	err = errors.Join(err, rerr)
-	for _, child := range strings.Fields(string(children)) {
+	for child := range strings.FieldsSeq(string(children)) {
 		n, aerr := strconv.Atoi(child)
 		err = errors.Join(err, aerr)
 		if aerr == nil {

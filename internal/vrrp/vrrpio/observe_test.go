@@ -118,9 +118,13 @@ func TestLimiter(t *testing.T) {
 		o     Observation
 		want  int
 	}{
-		{0, a, 1}, {0, b, 1},
-		{300 * time.Millisecond, a, 0}, {600 * time.Millisecond, a, 0},
-		{time.Second, a, 3}, {1001 * time.Millisecond, b, 1}, {1500 * time.Millisecond, a, 0},
+		{0, a, 1},
+		{0, b, 1},
+		{300 * time.Millisecond, a, 0},
+		{600 * time.Millisecond, a, 0},
+		{time.Second, a, 3},
+		{1001 * time.Millisecond, b, 1},
+		{1500 * time.Millisecond, a, 0},
 	}
 	for _, s := range steps {
 		if got := l.allow(start.Add(s.after), s.o); got != s.want {
