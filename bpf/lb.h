@@ -303,15 +303,6 @@ AI int balance(ctx_t *ctx, const struct settings_block *st, const struct pkt *p,
 	return to_dest(p, d, di, o);
 }
 
-/* pkt_words reads the flow's words out of a plain packet. */
-AI struct words pkt_words(const struct pkt *p)
-{
-	return (struct words){
-		.addrs = *(const __u64 *)&p->ip->saddr,
-		.rest = (__u64)p->key.proto << 32 | *(const __u32 *)p->l4,
-	};
-}
-
 /* lb_entry is the whole path of most packets. */
 AI int lb_entry(ctx_t *ctx)
 {
@@ -327,7 +318,7 @@ AI int lb_entry(ctx_t *ctx)
 	if (!st)
 		return CTX_PASS;
 	if (likely(parse_plain(ctx, &p))) {
-		k = pkt_words(&p);
+		k = flow_words(&p.key);
 		words_place(st, k, &pl);
 		s = set_at(pl.set[0]);
 		e = s ? set_find(s, k, pl.tag) : NULL;
