@@ -137,8 +137,6 @@ func (r *Reconciler) do(op Op) error {
 }
 
 //go:fix inline
-func ptr[T any](v T) *T { return new(v) }
-
 // clone keeps what was told apart from what a caller may change later.
 func clone(services []lvs.ServiceSet) []lvs.ServiceSet {
 	all := slices.Clone(services)
