@@ -93,15 +93,23 @@ func (c *conditions) trouble(t vrrpio.Trouble) {
 	c.troubles[t.Interface] = lasting{time.Time{}, t.Err.Error()}
 }
 
-// applied takes the outcome of making the desired state so.
-func (c *conditions) applied(err error) {
-	c.host = lasting{}
-	if err != nil {
-		c.host.what = err.Error()
-	}
+// applied takes the outcome of making the desired state so, and reports
+// whether it is another than the last time.
+func (c *conditions) applied(err error) (news bool) {
+	was := c.host.what
+	c.host.what = text(err)
+	return c.host.what != was
 }
 
-func (c *conditions) forgetful(err error) { c.memory.what = err.Error() }
+// forgetful takes the outcome of writing the state file.
+func (c *conditions) forgetful(err error) { c.memory.what = text(err) }
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
 
 // view is what conclude must know of one instance.
 type view struct {

@@ -95,7 +95,7 @@ func (d *director) spawn(f func() error) {
 // fail records an error that the director cannot live with. Any goroutine may
 // call it.
 func (d *director) fail(err error) {
-	if d.failed.CompareAndSwap(nil, &err) && d.cancel != nil {
+	if d.failed.CompareAndSwap(nil, &err) {
 		d.cancel()
 	}
 }
@@ -105,6 +105,9 @@ func (d *director) fail(err error) {
 // gone.
 func (d *director) abandon() error {
 	var errs []error
+	if d.cancel != nil {
+		d.cancel()
+	}
 	if dp := d.carrier.dp; dp != nil {
 		if dp.Adopted() {
 			errs = append(errs, dp.Close())
@@ -112,6 +115,7 @@ func (d *director) abandon() error {
 			errs = append(errs, dp.Remove())
 		}
 	}
+	errs = append(errs, d.closeElection())
 	if d.net != nil {
 		errs = append(errs, d.net.Close())
 	}

@@ -2,6 +2,7 @@ package director
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,27 +14,54 @@ import (
 	"github.com/kaname-lb/kaname/internal/lvs"
 )
 
-// addressBook is reconcile.Network over hostnet: it keeps what the kernel does
-// not give back (the scope's word, and that a label is the interface's name).
+// addressBook is reconcile.Network over hostnet. It knows which addresses are
+// this instance's: the mark that hostnet gives is that of all kaname on this
+// host. And it keeps what the kernel does not give back (the scope's word, and
+// that a label is the interface's name).
 type addressBook struct {
 	net  *hostnet.Network
 	made map[string]desired.Address // by interface and prefix
 }
 
-func newAddressBook(n *hostnet.Network, known []desired.Address) *addressBook {
-	b := &addressBook{net: n, made: map[string]desired.Address{}}
-	for _, a := range known {
+func newAddressBook(n *hostnet.Network) *addressBook {
+	return &addressBook{net: n, made: map[string]desired.Address{}}
+}
+
+// know takes over what a predecessor put there.
+func (b *addressBook) know(addrs []desired.Address) {
+	for _, a := range addrs {
 		b.made[bookKey(a.Interface, a.Prefix)] = a
 	}
-	return b
 }
 
 func bookKey(dev string, p netip.Prefix) string { return dev + " " + p.String() }
 
-// Addresses returns ours. One that this book did not make is told as the
-// kernel tells it.
+// lacks reports whether one of addrs would be new.
+func (b *addressBook) lacks(addrs []desired.Address) bool {
+	return slices.ContainsFunc(addrs, func(a desired.Address) bool {
+		_, made := b.made[bookKey(a.Interface, a.Prefix)]
+		return !made
+	})
+}
+
+// with returns what is there together with addrs, sorted: all that a successor
+// may have to remove.
+func (b *addressBook) with(addrs []desired.Address) []desired.Address {
+	all := maps.Clone(b.made)
+	for _, a := range addrs {
+		all[bookKey(a.Interface, a.Prefix)] = a
+	}
+	return slices.SortedFunc(maps.Values(all), desired.Address.Compare)
+}
+
+// Addresses returns ours that are on the host.
 func (b *addressBook) Addresses() ([]desired.Address, error) {
-	have, err := b.net.Addresses()
+	hosts, err := hostAddresses(slices.Collect(maps.Values(b.made)))
+	if err != nil {
+		return nil, err
+	}
+	// Not what carries the mark alone: kernels before 5.18 keep none.
+	have, err := b.net.Leftovers(hosts)
 	if err != nil {
 		return nil, err
 	}
@@ -41,9 +69,7 @@ func (b *addressBook) Addresses() ([]desired.Address, error) {
 	for _, a := range have {
 		if d, ok := b.made[bookKey(a.Interface, a.Prefix)]; ok {
 			out = append(out, d)
-			continue
 		}
-		out = append(out, desired.Address{Interface: a.Interface, Prefix: a.Prefix, Scope: scopeWord(a.Scope)})
 	}
 	return out, nil
 }
@@ -77,21 +103,24 @@ func (b *addressBook) Remove(a desired.Address) error {
 // scopes are the words of keepalived and ip(8).
 var scopes = map[string]uint8{"": 0, "global": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255}
 
-func scopeWord(s uint8) string {
-	for w, n := range scopes {
-		if n == s && w != "global" {
-			return w
-		}
-	}
-	return ""
-}
-
 func hostAddress(a desired.Address) (hostnet.Address, error) {
 	scope, ok := scopes[a.Scope]
 	if !ok {
 		return hostnet.Address{}, fmt.Errorf("address %s: unknown scope %q", a.Prefix, a.Scope)
 	}
 	return hostnet.Address{Interface: a.Interface, Prefix: a.Prefix, Label: a.Label, Scope: scope}, nil
+}
+
+func hostAddresses(addrs []desired.Address) ([]hostnet.Address, error) {
+	var out []hostnet.Address
+	for _, a := range addrs {
+		h, err := hostAddress(a)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, h)
+	}
+	return out, nil
 }
 
 // carrier is reconcile.Dataplane over a dataplane that is there only while
@@ -155,6 +184,9 @@ func (f *facts) apply(c hostnet.Change) bool {
 		l.up = c.Up
 		return changed
 	case hostnet.AddressChange:
+		if !c.Added && f.links[c.Interface] == nil {
+			return false // it went with its interface
+		}
 		l := f.at(c.Interface)
 		had := slices.Contains(l.prefixes, c.Prefix)
 		switch {

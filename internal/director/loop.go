@@ -30,8 +30,16 @@ func (d *director) loop(ctx context.Context) {
 		if at, ok := d.health.Deadline(); ok {
 			checks.Reset(time.Until(at))
 		}
+		requests := d.requests
+		if !d.synced {
+			requests = nil // a reload must not come between a start and its election
+		}
 		select {
-		case ev := <-d.driver.Events():
+		case ev, ok := <-d.driver.Events():
+			if !ok { // it is ended by stop alone
+				d.fail(errors.New("the election ended by itself"))
+				return
+			}
 			d.onElection(ev)
 		case c := <-d.changes:
 			d.onHost(c)
@@ -41,7 +49,7 @@ func (d *director) loop(ctx context.Context) {
 			d.stepHealth(health.Input(r))
 		case <-checks.C:
 			d.stepHealth(health.TimerFired{})
-		case f := <-d.requests:
+		case f := <-requests:
 			f()
 		case <-d.retry.C:
 			d.dirty = true
@@ -50,23 +58,29 @@ func (d *director) loop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		d.settle()
+		_ = d.settle() // what failed is logged, shown as a condition, and tried again
 	}
 }
 
-// settle brings the host to the desired state and tells the world.
-func (d *director) settle() {
+// settle brings the host to the desired state and tells the world. The error
+// is what could not be done; it is tried again.
+func (d *director) settle() error {
 	if !d.dirty || !d.synced {
-		return
+		return nil
 	}
 	d.dirty = false
-	d.apply(d.desired())
+	d.state = d.desired()
+	if d.book.lacks(d.state.Addresses) {
+		d.remember() // before they are there: killed in between, nobody else knows whose they are
+	}
+	err := d.apply(d.state)
 	for _, ev := range d.pending {
 		d.notifier.Handle(ev)
 	}
 	d.pending = nil
 	d.publish()
 	d.remember()
+	return err
 }
 
 // desired computes the State from everything that is known.
@@ -95,8 +109,7 @@ func (d *director) desiredHealth() desired.Health {
 }
 
 // apply makes the State so, as far as possible, and arms a retry if not.
-func (d *director) apply(want desired.State) {
-	d.state = want
+func (d *director) apply(want desired.State) error {
 	rep := d.rec.Set(want)
 	for _, op := range rep.Done {
 		switch op.(type) {
@@ -106,12 +119,17 @@ func (d *director) apply(want desired.State) {
 			d.log.Debug(op.String())
 		}
 	}
-	d.conditions.applied(rep.Err())
+	err := rep.Err()
+	if news := d.conditions.applied(err); news && err != nil {
+		d.log.Error("the host is not as it should be: trying again", "err", err)
+	} else if news {
+		d.log.Info("the host is as it should be again")
+	}
 	if rep.Retry() {
-		d.log.Error("the host is not as it should be: trying again", "err", rep.Err())
 		d.retry.Reset(retryAfter)
 	}
 	d.announceable(rep)
+	return err
 }
 
 // announceable tells the election which instances have all their addresses
@@ -209,7 +227,7 @@ func (d *director) onHost(c hostnet.Change) {
 		}
 	case hostnet.Synced:
 		d.synced, d.dirty = true, true
-		d.settle() // an adopted dataplane must be right before anything is answered
+		_ = d.settle() // an adopted dataplane must be right before anything is answered
 		d.driver.Send(d.begun)
 		close(d.ready)
 	}
@@ -259,12 +277,10 @@ func (d *director) remember() {
 		VRRP:      resumesOf(election),
 		Scripts:   election.Scripts,
 		Health:    &h,
-		Addresses: d.state.Addresses,
+		Addresses: d.book.with(d.state.Addresses),
 		Notified:  d.told,
 	})
-	if err != nil && !errors.Is(err, context.Canceled) {
-		d.conditions.forgetful(err)
-	}
+	d.conditions.forgetful(err)
 }
 
 // resumesOf takes from the election's picture what a successor goes on with.

@@ -37,8 +37,8 @@ func (d *director) reloadNow() api.ReloadResult {
 
 // takeOver checks everything that can be refused before it changes anything.
 func (d *director) takeOver(l loaded) error {
-	if t, ok := l.sources.Texts[d.o.File]; ok && t.Err != "" {
-		return errors.New(t.Err)
+	if err := l.unreadable(); err != nil {
+		return err
 	}
 	if !l.ok() {
 		return fmt.Errorf("%s has errors", d.o.File)
@@ -55,6 +55,7 @@ func (d *director) takeOver(l loaded) error {
 		d.spawn(func() error { return dp.Run(d.ctx) })
 	}
 	old := d.loaded.cfg
+	d.warnFixed(old, l.cfg)
 	d.rename(old, l.cfg)
 	d.announceChanged(old, l.cfg)
 	d.loaded = l
@@ -68,6 +69,15 @@ func (d *director) takeOver(l loaded) error {
 	d.tracker.Update(trackScripts(l.cfg))
 	d.dirty = true
 	return nil
+}
+
+// warnFixed tells of settings that a running dataplane keeps.
+func (d *director) warnFixed(old, now *config.Config) {
+	a, b := old.Kaname, now.Kaname
+	if d.carrier.dp != nil && len(old.VirtualServers) > 0 &&
+		(a.Dataplane != b.Dataplane || a.XDPMode != b.XDPMode || a.Connections != b.Connections) {
+		d.log.Warn("dataplane, xdp_mode and connections are taken over at the next start only", "where", b.Where.String())
+	}
 }
 
 // rename follows an instance that only changed its name: the election goes on

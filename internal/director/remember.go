@@ -25,8 +25,8 @@ type remembered struct {
 	VRRP      []vrrp.Resume       `json:"vrrp"`
 	Scripts   []vrrp.ScriptStatus `json:"scripts"`
 	Health    *health.Remembered  `json:"health"`
-	Addresses []desired.Address   `json:"addresses"`
-	Notified  map[string]string   `json:"notified"` // last state told to scripts, by instance
+	Addresses []desired.Address   `json:"addresses"` // there, or about to be
+	Notified  map[string]string   `json:"notified"`  // last state told to scripts, by instance
 }
 
 // rememberSchema changes when a successor of another version could not read it.
@@ -81,6 +81,24 @@ func recall(path string) (*remembered, error) {
 		return nil, nil
 	}
 	return &r, nil
+}
+
+// claimedByOthers lists the addresses of the other instances that keep their
+// state in the same directory.
+func claimedByOthers(o Options) map[string]bool {
+	claimed := map[string]bool{}
+	files, _ := filepath.Glob(filepath.Join(o.RunDir, "*.state")) // an odd name matches nothing
+	for _, f := range files {
+		if f == o.stateFile() {
+			continue
+		}
+		if r, err := recall(f); err == nil && r != nil { // else it says nothing
+			for _, a := range r.Addresses {
+				claimed[bookKey(a.Interface, a.Prefix)] = true
+			}
+		}
+	}
+	return claimed
 }
 
 func bootID() string {

@@ -7,11 +7,12 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/kaname-lb/kaname/internal/api"
 	"github.com/kaname-lb/kaname/internal/dataplane/xdp"
+	"github.com/kaname-lb/kaname/internal/director/desired"
 	"github.com/kaname-lb/kaname/internal/director/keeper"
 	"github.com/kaname-lb/kaname/internal/health"
 	"github.com/kaname-lb/kaname/internal/hostnet"
@@ -32,10 +33,10 @@ const stopScripts = time.Second
 func Run(ctx context.Context, o Options, newKeeper func() (*keeper.Lifeline, error)) int {
 	line, err := attach(o)
 	if err != nil {
-		fmt.Fprintln(o.Stderr, "kaname:", err)
+		complain(o, err)
 		return ExitFailure
 	}
-	code := serve(ctx, o, &line, newKeeper)
+	code, line := serve(ctx, o, line, newKeeper)
 	if line != nil {
 		// Nobody hears it when the keeper died just now, and that is no error.
 		_ = line.Bye(code)
@@ -50,77 +51,38 @@ func attach(o Options) (*keeper.Lifeline, error) {
 	return keeper.Attach(o.LifelineFD)
 }
 
-func serve(ctx context.Context, o Options, line **keeper.Lifeline, newKeeper func() (*keeper.Lifeline, error)) int {
+// serve returns the exit status and the lifeline to the keeper of that moment.
+func serve(ctx context.Context, o Options, line *keeper.Lifeline, newKeeper func() (*keeper.Lifeline, error)) (int, *keeper.Lifeline) {
 	// The election's thread needs a processor of Go's at once, whatever the
 	// other goroutines do: with a few to spare it gets one.
 	runtime.GOMAXPROCS(runtime.NumCPU() + spareProcs)
 	// Before anything can be left behind, an orderly end must be possible.
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	signal.Notify(signals, caught...)
 	defer signal.Stop(signals)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 
 	d, err := start(ctx, o)
 	if err != nil {
-		fmt.Fprintln(o.Stderr, "kaname:", err)
-		return status(err)
+		complain(o, err)
+		return status(err), line
 	}
 	d.reload = reloaded(d.started, d.loaded.findings, "")
-	go d.watchOver(ctx, cancel, signals, line, newKeeper)
+	w := &watch{d: d, signals: signals, line: line, newKeeper: newKeeper}
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		w.run()
+	}()
 	d.loop(d.ctx)
-	return d.stop()
+	<-watched
+	return d.stop(), w.line
 }
 
-// watchOver turns signals and the loss of the keeper into what the loop
-// understands.
-func (d *director) watchOver(ctx context.Context, stop func(), signals <-chan os.Signal,
-	line **keeper.Lifeline, newKeeper func() (*keeper.Lifeline, error),
-) {
-	ready := d.ready
-	for {
-		var lost <-chan struct{}
-		if *line != nil {
-			lost = (*line).Lost()
-		}
-		select {
-		case <-ready:
-			ready = nil
-			if *line != nil {
-				_ = (*line).Ready() // a keeper that is gone is replaced below
-			}
-		case s := <-signals:
-			if s != unix.SIGHUP {
-				stop()
-				return
-			}
-			select {
-			case d.requests <- func() { d.reloadNow() }:
-			case <-ctx.Done():
-				return
-			}
-		case <-lost:
-			d.replaceKeeper(line, newKeeper)
-		case <-ctx.Done():
-			return
-		}
+// complain tells an error, each of its lines as a message of its own.
+func complain(o Options, err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintln(o.Stderr, "kaname:", strings.TrimSuffix(line, "\n"))
 	}
-}
-
-// replaceKeeper starts a new keeper for this director, which goes on.
-func (d *director) replaceKeeper(line **keeper.Lifeline, newKeeper func() (*keeper.Lifeline, error)) {
-	_ = (*line).Close() // its other end is gone
-	*line = nil
-	if newKeeper == nil {
-		return
-	}
-	next, err := newKeeper()
-	if err != nil {
-		d.log.Error("the keeper died and no new one could be started: going on without", "err", err)
-		return
-	}
-	d.log.Warn("the keeper died: a new one watches over this director")
-	*line = next
 }
 
 // stop ends everything in keepalived's order: priority 0, addresses, scripts;
@@ -129,13 +91,13 @@ func (d *director) stop() int {
 	d.endElection()
 	d.stepHealth(health.Stop{})
 	d.runner.Close()
-	d.dirty = true
-	d.settle()
+	// Stopped before it had begun, it may yet have a predecessor's addresses.
+	d.synced, d.dirty = true, true
+	err := d.settle()
 	d.notifier.Close(stopScripts)
 	d.cancel()
-	err := errors.Join(d.tap.Close())
 	d.workers.Wait()
-	err = errors.Join(err, d.sockets.Close(), d.announcer.Close())
+	err = errors.Join(err, d.closeElection())
 	if dp := d.carrier.dp; dp != nil {
 		err = errors.Join(err, dp.Remove())
 	}
@@ -146,7 +108,7 @@ func (d *director) stop() int {
 	if err == nil {
 		return ExitOK
 	}
-	fmt.Fprintln(d.o.Stderr, "kaname:", err)
+	complain(d.o, err)
 	return status(err)
 }
 
@@ -165,33 +127,44 @@ func (d *director) endElection() {
 }
 
 // Release takes away what a director that died for good left on the host: its
-// addresses and its dataplane.
+// addresses and its dataplane. When another director has the instance by now,
+// they are that one's, and it does nothing.
 func Release(o Options) int {
-	past, err := recall(o.stateFile())
-	if err == nil {
-		err = release(o, past)
+	l, err := api.Listen(o.socket())
+	if err != nil {
+		err = listenError(err)
+	} else {
+		past, unread := recall(o.stateFile())
+		err = errors.Join(unread, release(o, past), l.Close())
 	}
 	if err != nil {
-		fmt.Fprintln(o.Stderr, "kaname: release:", err)
-		return status(err)
+		complain(o, fmt.Errorf("release: %w", err))
 	}
-	return ExitOK
+	return status(err)
 }
 
 func release(o Options, past *remembered) error {
 	var errs []error
 	if past != nil {
-		n, err := hostnet.Open()
-		if err != nil {
-			return err
-		}
-		book := newAddressBook(n, past.Addresses)
-		for _, a := range past.Addresses {
-			errs = append(errs, book.Remove(a))
-		}
-		errs = append(errs, n.Close())
+		errs = append(errs, releaseAddresses(past.Addresses))
 	}
 	errs = append(errs, xdp.Sweep(o.pinDir(), o.Log))
+	if err := errors.Join(errs...); err != nil {
+		return err // what is remembered is still needed
+	}
 	memory := memory{path: o.stateFile()}
-	return errors.Join(append(errs, memory.forget())...)
+	return memory.forget()
+}
+
+func releaseAddresses(addrs []desired.Address) error {
+	n, err := hostnet.Open()
+	if err != nil {
+		return err
+	}
+	book := newAddressBook(n)
+	var errs []error
+	for _, a := range addrs {
+		errs = append(errs, book.Remove(a))
+	}
+	return errors.Join(append(errs, n.Close())...)
 }

@@ -2,6 +2,7 @@ package director
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -20,11 +21,11 @@ type sources struct {
 	Path     string              `json:"path"`
 	ConfigID string              `json:"config_id"`
 	Seed     uint64              `json:"seed"`
-	Texts    map[string]text     `json:"texts"`
+	Texts    map[string]fileText `json:"texts"`
 	Globs    map[string][]string `json:"globs"`
 }
 
-type text struct {
+type fileText struct {
 	Content []byte      `json:"content,omitempty"`
 	Mode    fs.FileMode `json:"mode,omitempty"`
 	Missing bool        `json:"missing,omitempty"`
@@ -54,9 +55,9 @@ type recorder struct {
 
 func (r recorder) Read(name string) ([]byte, fs.FileMode, error) {
 	b, mode, err := r.files.Read(name)
-	t := text{Content: b, Mode: mode}
+	t := fileText{Content: b, Mode: mode}
 	if err != nil {
-		t = text{Mode: mode, Missing: errors.Is(err, fs.ErrNotExist), Err: err.Error()}
+		t = fileText{Mode: mode, Missing: errors.Is(err, fs.ErrNotExist), Err: err.Error()}
 	}
 	r.kept.Texts[name] = t
 	return b, mode, err
@@ -78,11 +79,26 @@ type loaded struct {
 // ok reports whether the configuration can be run.
 func (l loaded) ok() bool { return finding.Worst(l.findings) < finding.Error }
 
+// unreadable says why the file itself could not be read; nil when it was. What
+// it includes is a matter of findings.
+func (l loaded) unreadable() error {
+	t := l.sources.Texts[l.sources.Path]
+	switch {
+	case t.Err != "":
+		return fmt.Errorf("configuration file: %s: name another one with -f FILE", t.Err)
+	case t.Mode.IsDir():
+		return fmt.Errorf("configuration file %s: is a directory: name a file in it with -f FILE", l.sources.Path)
+	case !t.Mode.IsRegular():
+		return fmt.Errorf("configuration file %s: is not a regular file: name another one with -f FILE", l.sources.Path)
+	}
+	return nil
+}
+
 // load reads the file of o and lints it.
 func load(o Options, seed uint64) loaded {
 	s := &sources{
 		Path: o.File, ConfigID: configID(o), Seed: seed,
-		Texts: map[string]text{}, Globs: map[string][]string{},
+		Texts: map[string]fileText{}, Globs: map[string][]string{},
 	}
 	return build(recorder{configio.OS{}, s}, s)
 }

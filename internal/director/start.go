@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
@@ -29,8 +30,8 @@ import (
 )
 
 // start builds a director, in the order in which each step can refuse before
-// anything on the host was changed: configuration, socket, permissions,
-// interfaces, dataplane. On an error what was opened is closed again.
+// anything on the host was changed: configuration, permissions, socket,
+// interfaces, election, dataplane. On an error what was opened is closed again.
 func start(ctx context.Context, o Options) (_ *director, err error) {
 	d := &director{
 		o: o, log: o.Log, started: time.Now(),
@@ -48,28 +49,25 @@ func start(ctx context.Context, o Options) (_ *director, err error) {
 		}
 	}()
 	past := d.past()
-	l, err := d.firstConfig(past)
-	if err != nil {
+	if d.loaded, err = d.firstConfig(past); err != nil {
 		return nil, err
 	}
-	d.loaded = l
-	if d.listener, err = api.Listen(o.socket()); err != nil {
-		return nil, listenError(err)
-	}
-	if err := d.openHost(past); err != nil {
-		return nil, err
-	}
-	if err := d.openDataplane(l.cfg); err != nil {
-		return nil, err
-	}
-	if !o.Resume {
-		if err := d.clean(past, l.cfg); err != nil {
+	d.ctx, d.cancel = context.WithCancel(ctx)
+	c := d.loaded.cfg
+	for _, step := range []func() error{
+		func() error { return permitted(c) },
+		d.listen,
+		func() error { return d.openHost(past) },
+		d.openElection,
+		func() error { return d.openDataplane(c) },
+		func() error { return d.clean(past, c) },
+		d.monitor,
+	} {
+		if err := step(); err != nil {
 			return nil, err
 		}
 	}
-	d.rec = reconcile.New(d.book, &d.carrier)
-	d.notifier = notify.New(notifySpec(l.cfg, nil), d.log)
-	d.begin(ctx, past)
+	d.begin(past)
 	return d, nil
 }
 
@@ -91,8 +89,8 @@ func (d *director) firstConfig(past *remembered) (loaded, error) {
 		}
 	}
 	l := load(d.o, rand.Uint64())
-	if t, ok := l.sources.Texts[d.o.File]; ok && t.Err != "" {
-		return l, exit(ExitNoConfig, "%s", t.Err)
+	if err := l.unreadable(); err != nil {
+		return l, exitError{ExitNoConfig, err}
 	}
 	d.print(l.findings)
 	if !l.ok() {
@@ -114,9 +112,22 @@ func (d *director) print(fs []finding.Finding) {
 	}
 }
 
+// listen takes the control socket, and with it the instance.
+func (d *director) listen() error {
+	l, err := api.Listen(d.o.socket())
+	if err != nil {
+		return listenError(err)
+	}
+	d.listener = l
+	return nil
+}
+
 func listenError(err error) error {
 	if _, busy := errors.AsType[*api.InUseError](err); busy {
 		return exitError{ExitRunning, err}
+	}
+	if _, path := errors.AsType[*fs.PathError](err); path {
+		return fmt.Errorf("%w: choose another directory with --run-dir", err)
 	}
 	return err
 }
@@ -127,11 +138,10 @@ func (d *director) openHost(past *remembered) error {
 	if d.net, err = hostnet.Open(); err != nil {
 		return err
 	}
-	var known []desired.Address
+	d.book = newAddressBook(d.net)
 	if past != nil {
-		known = past.Addresses
+		d.book.know(past.Addresses)
 	}
-	d.book = newAddressBook(d.net, known)
 	d.net.SetVirtual(virtualAddresses(d.loaded.cfg))
 	return checkInterfaces(d.net, d.loaded.cfg)
 }
@@ -178,36 +188,48 @@ func (d *director) openDataplane(c *config.Config) error {
 }
 
 // clean removes what a dead predecessor left: addresses of ours, and, as
-// keepalived does, configured addresses that somebody else put there.
+// keepalived does, configured addresses that somebody else put there. One that
+// resumes goes on with them instead.
 func (d *director) clean(past *remembered, c *config.Config) error {
-	want := wanted(c)
-	var hosts []hostnet.Address
-	for _, a := range want {
-		h, err := hostAddress(a)
-		if err != nil {
+	if d.o.Resume {
+		return nil
+	}
+	if past != nil && d.carrier.dp == nil { // it balanced, this one does not
+		if err := xdp.Sweep(d.o.pinDir(), d.log); err != nil {
 			return err
 		}
-		hosts = append(hosts, h)
+	}
+	hosts, err := hostAddresses(wanted(c))
+	if err != nil {
+		return err
 	}
 	left, err := d.net.Leftovers(hosts)
 	if err != nil {
 		return fmt.Errorf("look for left-over addresses: %w", err)
 	}
+	others := claimedByOthers(d.o)
 	for _, l := range left {
-		ours := l.Marked || past != nil && slices.ContainsFunc(past.Addresses, func(a desired.Address) bool {
-			return a.Interface == l.Interface && a.Prefix == l.Prefix
-		})
-		if ours {
-			d.log.Info("removing an address that an earlier run left", "iface", l.Interface, "address", l.Prefix)
-		} else {
-			d.log.Warn("a virtual address is on the interface already, and kaname did not put it there: removing it; take it out of the system's network configuration",
-				"iface", l.Interface, "address", l.Prefix)
+		if others[bookKey(l.Interface, l.Prefix)] {
+			continue // an address of another instance on this host
 		}
+		d.tellLeftover(l, past)
 		if err := d.net.Remove(l.Address); err != nil {
-			return fmt.Errorf("remove %s from %s: %w", l.Prefix, l.Interface, err)
+			return err
 		}
 	}
 	return nil
+}
+
+func (d *director) tellLeftover(l hostnet.Leftover, past *remembered) {
+	ours := l.Marked || past != nil && slices.ContainsFunc(past.Addresses, func(a desired.Address) bool {
+		return a.Interface == l.Interface && a.Prefix == l.Prefix
+	})
+	if ours {
+		d.log.Info("removing an address that an earlier run left", "iface", l.Interface, "address", l.Prefix)
+		return
+	}
+	d.log.Warn("a virtual address is on the interface already, and kaname did not put it there: removing it; take it out of the system's network configuration",
+		"iface", l.Interface, "address", l.Prefix)
 }
 
 // wanted lists every virtual address that the configuration may ever want.
@@ -227,24 +249,81 @@ func virtualAddresses(c *config.Config) []netip.Addr {
 	return out
 }
 
-// begin starts everything that runs: from here on the director must be stopped.
-func (d *director) begin(ctx context.Context, past *remembered) {
-	c := d.loaded.cfg
-	d.ctx, d.cancel = context.WithCancel(ctx)
-	ctx = d.ctx
+// openElection opens what VRRP needs, so that a missing permission is known
+// before anything was changed.
+func (d *director) openElection() error {
+	var err error
+	if d.sockets, err = vrrpio.Listen(); err != nil {
+		return err
+	}
+	if d.announcer, err = announce.New(); err != nil {
+		return err
+	}
+	d.tap, err = vrrpio.NewTap(d.log)
+	return err
+}
 
+// closeElection is the reverse, as far as openElection got.
+func (d *director) closeElection() error {
+	var errs []error
+	if d.tap != nil {
+		errs = append(errs, d.tap.Close())
+	}
+	if d.announcer != nil {
+		errs = append(errs, d.announcer.Close())
+	}
+	if d.sockets != nil {
+		errs = append(errs, d.sockets.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (d *director) monitor() error {
+	var err error
+	if d.changes, err = d.net.Monitor(d.ctx); err != nil {
+		return fmt.Errorf("watch the host's interfaces: %w", err)
+	}
+	return nil
+}
+
+// begin starts everything that runs: from here on the director must be stopped.
+func (d *director) begin(past *remembered) {
+	c := d.loaded.cfg
+	d.rec = reconcile.New(d.book, &d.carrier)
+	d.notifier = notify.New(notifySpec(c, nil), d.log)
+	if !d.o.Resume {
+		past = nil
+	}
+	d.beginChecks(past)
+	d.server = api.NewServer(source{d}, d.log)
+	d.spawn(func() error { return d.server.Serve(d.ctx, d.listener) })
+	if dp := d.carrier.dp; dp != nil {
+		d.spawn(func() error { return dp.Run(d.ctx) })
+	}
+	d.beginElection(past)
+}
+
+func (d *director) beginChecks(past *remembered) {
 	var spec health.Spec
-	spec, d.targets = healthSpec(c, d.checkDropped)
+	spec, d.targets = healthSpec(d.loaded.cfg, d.checkDropped)
 	d.runner = checker.NewRunner(checker.Limits{}, func(r health.Result) {
 		select {
 		case d.results <- r:
-		case <-ctx.Done():
+		case <-d.ctx.Done():
 		}
 	})
 	d.health = health.New(spec, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
 	var restore *health.Remembered
-	if d.o.Resume && past != nil {
+	if past != nil {
 		restore = past.Health
+	}
+	d.stepHealth(health.Start{Restore: restore})
+}
+
+// beginElection starts the driver; the election itself starts when the state
+// of the host is known.
+func (d *director) beginElection(past *remembered) {
+	if past != nil {
 		d.begun = vrrp.Start{Resume: past.VRRP, Scripts: past.Scripts}
 		maps.Copy(d.told, past.Notified)
 		// The addresses stay on until the election says otherwise: it goes on as
@@ -255,59 +334,22 @@ func (d *director) begin(ctx context.Context, past *remembered) {
 			}
 		}
 	}
-	d.stepHealth(health.Start{Restore: restore})
-
-	d.server = api.NewServer(source{d}, d.log)
-	d.spawn(func() error { return d.server.Serve(ctx, d.listener) })
-	if dp := d.carrier.dp; dp != nil {
-		d.spawn(func() error { return dp.Run(ctx) })
-	}
-	d.beginVRRP(ctx)
-}
-
-// beginVRRP starts the election when there is one.
-func (d *director) beginVRRP(ctx context.Context) {
-	changes, err := d.net.Monitor(ctx)
-	if err != nil {
-		d.fail(fmt.Errorf("watch the host's interfaces: %w", err))
-		return
-	}
-	d.changes = changes
-	if err := d.openDriver(); err != nil {
-		d.fail(err)
-		return
-	}
-	d.tracker = track.New(d.log, func(r vrrp.ScriptResult) { d.driver.Send(r) })
-	d.tracker.Update(trackScripts(d.loaded.cfg))
-	d.spawn(func() error { return d.tracker.Run(ctx) })
-	// The driver outlives ctx: it is ended by vrrp.Stop, so that priority 0 is sent.
-	d.driverDone = make(chan error, 1)
-	go func() { d.driverDone <- d.driver.Run(context.WithoutCancel(ctx)) }()
-}
-
-func (d *director) openDriver() error {
-	sockets, err := vrrpio.Listen()
-	if err != nil {
-		return err
-	}
-	d.sockets = sockets
-	if d.announcer, err = announce.New(); err != nil {
-		return err
-	}
-	if d.tap, err = vrrpio.NewTap(d.log); err != nil {
-		return err
-	}
 	spec := vrrpSpec(d.loaded.cfg)
 	d.driver = vrrpio.New(vrrpio.Spec{
 		Machine:   vrrp.New(spec),
 		Election:  spec,
-		Transport: sockets,
+		Transport: d.sockets,
 		Announcer: d.announcer,
 		Logger:    d.log,
 		Realtime:  true,
 	})
 	d.tap.Watch(tapSpec(d.loaded.cfg))
-	return nil
+	d.tracker = track.New(d.log, func(r vrrp.ScriptResult) { d.driver.Send(r) })
+	d.tracker.Update(trackScripts(d.loaded.cfg))
+	d.spawn(func() error { return d.tracker.Run(d.ctx) })
+	// The driver outlives ctx: it is ended by vrrp.Stop, so that priority 0 is sent.
+	d.driverDone = make(chan error, 1)
+	go func() { d.driverDone <- d.driver.Run(context.WithoutCancel(d.ctx)) }()
 }
 
 func tapSpec(c *config.Config) []vrrpio.TapInterface {

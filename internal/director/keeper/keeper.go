@@ -92,7 +92,9 @@ type keeper struct {
 	pid      int
 	ready    bool
 	stopping bool
-	child    *exec.Cmd // nil for an adopted director
+	// restarted: the present director follows one that died.
+	restarted bool
+	child     *exec.Cmd // nil for an adopted director
 }
 
 func (k *keeper) start(resume bool) error {
@@ -113,12 +115,16 @@ func (k *keeper) start(resume bool) error {
 // loop serves one director after another until one ends in an orderly way.
 func (k *keeper) loop() (int, error) {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2)
+	// SIGPIPE too: who reads the log may go away, and the director goes on.
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE)
 	defer signal.Stop(signals)
 	for {
 		code, orderly := k.serve(signals)
 		k.reap()
 		if orderly {
+			if code != 0 && k.restarted && !k.ready {
+				k.release() // the successor refused: what the dead one left is nobody's
+			}
 			return code, nil
 		}
 		if k.stopping {
@@ -126,6 +132,7 @@ func (k *keeper) loop() (int, error) {
 			return 1, errors.New("the director died while stopping; its addresses were released")
 		}
 		if err := k.restart(signals); err != nil {
+			k.release()
 			return 1, err
 		}
 	}
@@ -174,6 +181,7 @@ func (k *keeper) reap() {
 
 func (k *keeper) restart(signals <-chan os.Signal) error {
 	v := k.policy.Crashed(time.Now(), k.ready)
+	k.restarted = true
 	k.spec.Log.Error("the director died: starting the next one",
 		"pid", k.pid, "resume", v.Resume, "delay", v.Delay.String())
 	if v.Release {
@@ -193,7 +201,7 @@ func (k *keeper) restart(signals <-chan os.Signal) error {
 
 func (k *keeper) forward(s os.Signal) {
 	sig, ok := s.(unix.Signal)
-	if !ok {
+	if !ok || sig == unix.SIGPIPE {
 		return
 	}
 	if sig == unix.SIGINT {
