@@ -127,6 +127,9 @@ func inBPFFS(dir string, log *slog.Logger) error {
 		return fmt.Errorf("pin directory %s: not in a bpffs; mount one there (mount -t bpf bpf DIR) or use a directory below %s", dir, bpffsRoot)
 	}
 	if err := unix.Mount("bpf", bpffsRoot, "bpf", 0, "mode=0700"); err != nil {
+		if errors.Is(err, unix.ENODEV) { // no such file system: a kernel without BPF
+			err = lackError{err}
+		}
 		return fmt.Errorf("pin directory %s: no bpffs at %s and mounting one: %w; mount it first (mount -t bpf bpf %s)", dir, bpffsRoot, err, bpffsRoot)
 	}
 	log.Info("bpffs mounted", "dir", bpffsRoot)

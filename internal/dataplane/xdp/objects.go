@@ -84,7 +84,7 @@ func (o *objects) loadOne(spec *ebpf.CollectionSpec, pinned map[string]*ebpf.Map
 	}
 	coll, err := ebpf.NewCollectionWithOptions(spec, opts)
 	if err != nil {
-		return fmt.Errorf("load BPF programs: %w%s", err, hint(err))
+		return fmt.Errorf("load BPF programs: %w%s", unsupported(err), hint(err))
 	}
 	// The collection holds its own handles of the maps we gave it.
 	for name, m := range coll.Maps {
@@ -100,6 +100,21 @@ func (o *objects) loadOne(spec *ebpf.CollectionSpec, pinned map[string]*ebpf.Map
 	coll.Close()
 	return nil
 }
+
+// unsupported marks what the kernel lacks as errors.ErrUnsupported, which
+// ebpf.ErrNotSupported is not.
+func unsupported(err error) error {
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		return lackError{err}
+	}
+	return err
+}
+
+// lackError is something that the kernel lacks.
+type lackError struct{ error }
+
+func (e lackError) Unwrap() error   { return e.error }
+func (lackError) Is(err error) bool { return err == errors.ErrUnsupported }
 
 // hint says what an administrator can do about a failed load.
 func hint(err error) string {
