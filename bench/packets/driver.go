@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -24,16 +25,15 @@ func newDriver(runs int, packets uint32) (*driver, error) {
 	}
 	w, err := progtest.New(progtest.Options{Sets: sets, Stash: stash})
 	if err != nil {
-		d.objs.Close()
-		return nil, err
+		return nil, errors.Join(err, d.objs.Close())
 	}
 	d.world = w
 	return d, nil
 }
 
-func (d *driver) close() {
+func (d *driver) close() error {
 	d.world.Close()
-	d.objs.Close()
+	return d.objs.Close()
 }
 
 // net is the program's own time in ns per packet: (driver + program) minus

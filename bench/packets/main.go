@@ -35,7 +35,7 @@ var (
 )
 
 // bench makes and prints the table.
-func bench(runs int, packets uint32) error {
+func bench(runs int, packets uint32) (err error) {
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: loads BPF programs")
 	}
@@ -43,7 +43,7 @@ func bench(runs int, packets uint32) error {
 	if err != nil {
 		return err
 	}
-	defer d.close()
+	defer func() { err = errors.Join(err, d.close()) }()
 
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(out, "net ns per packet\t")

@@ -136,8 +136,9 @@ func (r *Reconciler) do(op Op) error {
 	return nil
 }
 
-//go:fix inline
 // clone keeps what was told apart from what a caller may change later.
+//
+//go:fix inline
 func clone(services []lvs.ServiceSet) []lvs.ServiceSet {
 	all := slices.Clone(services)
 	for i := range all {

@@ -9,24 +9,42 @@ import (
 // network byte order in memory: fill and read them with Addr4, Port and their
 // inverses. Their meaning, and the rules for touching them while packets do,
 // are written in bpf/abi.h.
+
 type (
-	Conn       = XDPConn
-	Reply      = XDPReply
-	ConnSet    = XDPConnSet
-	Flow       = XDPFlow
-	Dest       = XDPDest
-	DestCount  = XDPDestCount
+	// Conn is a forward entry of the connection table.
+	Conn = XDPConn
+	// Reply is a reply entry (NAT), in the place of a Conn.
+	Reply = XDPReply
+	// ConnSet is a set of the connection table: tags and ways.
+	ConnSet = XDPConnSet
+	// Flow is the key of an entry.
+	Flow = XDPFlow
+	// Dest is a destination.
+	Dest = XDPDest
+	// DestCount is what the scan schedulers read of a destination.
+	DestCount = XDPDestCount
+	// ServiceKey is the key of the services map.
 	ServiceKey = XDPServiceKey
-	Service    = XDPService
+	// Service is a virtual service.
+	Service = XDPService
+	// ServiceRun is what the packet path writes about a service.
 	ServiceRun = XDPServiceRun
-	Settings   = XDPSettingsBlock
-	Runtime    = XDPRuntimeBlock
-	Counters   = XDPCounters
-	Clock      = XDPClock
-	Meta       = XDPMetaBlock
-	Frag       = XDPFrag
-	FragKey    = XDPFragKey
-	Reason     = XDPReason
+	// Settings is the one element of the settings map.
+	Settings = XDPSettingsBlock
+	// Runtime is the one element of the runtime map.
+	Runtime = XDPRuntimeBlock
+	// Counters are traffic counters.
+	Counters = XDPCounters
+	// Clock is the context of lb_clock.
+	Clock = XDPClock
+	// Meta is the one element of the meta map.
+	Meta = XDPMetaBlock
+	// Frag is where the fragments of one datagram go.
+	Frag = XDPFrag
+	// FragKey is the key of a Frag.
+	FragKey = XDPFragKey
+	// Reason says why a packet was not simply forwarded.
+	Reason = XDPReason
 )
 
 // Constants of bpf/abi.h that are macros there.

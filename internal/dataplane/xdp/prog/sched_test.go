@@ -45,6 +45,7 @@ type rig struct {
 }
 
 func newRig(t testing.TB, w *progtest.World, kind lvs.Scheduler, abi uint32, flags lvs.SchedulerFlags) *rig {
+	t.Helper()
 	r := &rig{w: w, kind: kind, s: progtest.Service{Addr: vip, Port: 80, Proto: progtest.TCP, Sched: abi}}
 	if flags&lvs.SchedPort != 0 {
 		r.s.Flags |= prog.ServiceHashPort
