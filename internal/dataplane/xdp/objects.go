@@ -121,7 +121,7 @@ func hint(err error) string {
 	switch {
 	case errors.Is(err, unix.EPERM):
 		return "; it needs root, or CAP_BPF and CAP_NET_ADMIN"
-	case errors.Is(err, ebpf.ErrNotSupported):
+	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, errors.ErrUnsupported):
 		return "; the dataplane needs Linux 5.17 or newer"
 	case errors.Is(err, unix.ENOMEM):
 		return "; the connection table does not fit in memory, ask for fewer connections"

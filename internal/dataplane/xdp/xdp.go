@@ -271,7 +271,11 @@ func (d *Dataplane) SetInterfaces(names []string) error {
 	if d.closed {
 		return errClosed
 	}
-	return errors.Join(d.inNamespace(func() error { return d.hooks.set(names) }), d.macs())
+	err := d.inNamespace(func() error { return d.hooks.set(names) })
+	if err != nil {
+		d.said = err.Error() // the caller tells it
+	}
+	return errors.Join(err, d.macs())
 }
 
 var errClosed = errors.New("dataplane is closed")
