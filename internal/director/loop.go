@@ -58,29 +58,29 @@ func (d *director) loop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		_ = d.settle() // what failed is logged, shown as a condition, and tried again
+		d.settle()
 	}
 }
 
-// settle brings the host to the desired state and tells the world. The error
-// is what could not be done; it is tried again.
-func (d *director) settle() error {
+// settle brings the host to the desired state and tells the world. What could
+// not be done is logged, shown as a condition, and tried again.
+func (d *director) settle() reconcile.Report {
 	if !d.dirty || !d.synced {
-		return nil
+		return reconcile.Report{}
 	}
 	d.dirty = false
 	d.state = d.desired()
 	if d.book.lacks(d.state.Addresses) {
 		d.remember() // before they are there: killed in between, nobody else knows whose they are
 	}
-	err := d.apply(d.state)
+	rep := d.apply(d.state)
 	for _, ev := range d.pending {
 		d.notifier.Handle(ev)
 	}
 	d.pending = nil
 	d.publish()
 	d.remember()
-	return err
+	return rep
 }
 
 // desired computes the State from everything that is known.
@@ -109,7 +109,7 @@ func (d *director) desiredHealth() desired.Health {
 }
 
 // apply makes the State so, as far as possible, and arms a retry if not.
-func (d *director) apply(want desired.State) error {
+func (d *director) apply(want desired.State) reconcile.Report {
 	rep := d.rec.Set(want)
 	for _, op := range rep.Done {
 		switch op.(type) {
@@ -129,7 +129,7 @@ func (d *director) apply(want desired.State) error {
 		d.retry.Reset(retryAfter)
 	}
 	d.announceable(rep)
-	return err
+	return rep
 }
 
 // announceable tells the election which instances have all their addresses
@@ -227,7 +227,7 @@ func (d *director) onHost(c hostnet.Change) {
 		}
 	case hostnet.Synced:
 		d.synced, d.dirty = true, true
-		_ = d.settle() // an adopted dataplane must be right before anything is answered
+		d.settle() // an adopted dataplane must be right before anything is answered
 		d.driver.Send(d.begun)
 		close(d.ready)
 	}

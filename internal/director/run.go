@@ -14,6 +14,7 @@ import (
 	"github.com/kaname-lb/kaname/internal/dataplane/xdp"
 	"github.com/kaname-lb/kaname/internal/director/desired"
 	"github.com/kaname-lb/kaname/internal/director/keeper"
+	"github.com/kaname-lb/kaname/internal/director/reconcile"
 	"github.com/kaname-lb/kaname/internal/health"
 	"github.com/kaname-lb/kaname/internal/hostnet"
 	"github.com/kaname-lb/kaname/internal/vrrp"
@@ -93,7 +94,7 @@ func (d *director) stop() int {
 	d.runner.Close()
 	// Stopped before it had begun, it may yet have a predecessor's addresses.
 	d.synced, d.dirty = true, true
-	err := d.settle()
+	err := unreleased(d.settle())
 	d.notifier.Close(stopScripts)
 	d.cancel()
 	d.workers.Wait()
@@ -110,6 +111,18 @@ func (d *director) stop() int {
 	}
 	complain(d.o, err)
 	return status(err)
+}
+
+// unreleased is what of the addresses could not be taken away. That the
+// dataplane was not as it should be is no matter now: it goes.
+func unreleased(rep reconcile.Report) error {
+	errs := []error{rep.Read}
+	for _, f := range rep.Failed {
+		if _, ok := f.Op.(reconcile.RemoveAddress); ok {
+			errs = append(errs, f.Err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // endElection releases every instance and hears the election out, so that the
