@@ -503,3 +503,35 @@ func TestHarmlessSignals(t *testing.T) {
 	}
 	terminate(t, d, clusterVIP)
 }
+
+// SIGTERM at any moment of a start ends it, with nothing left.
+func TestStopDuringStart(t *testing.T) {
+	t.Parallel()
+	l := stage(t, cluster())
+	h := l.Host("lb1")
+	runDir := filepath.Join(h.Dir(), "run")
+	config := filepath.Join(h.Dir(), "keepalived.conf")
+	if err := os.WriteFile(config, []byte(cleanConfig(200, 1, 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	before := traces(t, h, runDir)
+	for delay := 10 * time.Millisecond; delay < 600*time.Millisecond; delay += delay / 3 {
+		p, err := h.Start(lab.Program{
+			Args: []string{binary, "run", "-f", config, "--instance", h.Name(), "--run-dir", runDir}, Name: "short",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(delay) // the moment is the test's subject
+		if err := p.Signal(unix.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		// A signal before the program listens to any ends it by itself.
+		if err := p.Wait(within(t, 20*time.Second)); err != nil && err.Error() != "signal: terminated" {
+			t.Errorf("SIGTERM after %s: %v; log:\n%s", delay, err, p.Log())
+		}
+		if after := traces(t, h, runDir); after != before {
+			t.Fatalf("SIGTERM after %s: left behind; before:\n%s\nafter:\n%s\nlog:\n%s", delay, before, after, p.Log())
+		}
+	}
+}

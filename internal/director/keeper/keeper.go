@@ -35,7 +35,9 @@ type Spec struct {
 // Run starts a director and keeps it alive. It returns the exit status of the
 // director that ended in an orderly way.
 func Run(spec Spec) (int, error) {
-	k := &keeper{spec: spec}
+	// Before the director: a signal in between would end the keeper alone.
+	k := newKeeper(spec)
+	defer signal.Stop(k.signals)
 	if err := k.start(false); err != nil {
 		return 0, err
 	}
@@ -48,7 +50,9 @@ func Adopt(spec Spec, fd, pid int) (int, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return 0, fmt.Errorf("lifeline descriptor %d: %w", fd, err)
 	}
-	k := &keeper{spec: spec, line: os.NewFile(uintptr(fd), "lifeline"), pid: pid, ready: true}
+	k := newKeeper(spec)
+	defer signal.Stop(k.signals)
+	k.line, k.pid, k.ready = os.NewFile(uintptr(fd), "lifeline"), pid, true
 	k.tell(fmt.Sprintf("MAINPID=%d", os.Getpid()))
 	return k.loop()
 }
@@ -87,6 +91,7 @@ func spawn(args []string, line *os.File) (*exec.Cmd, error) {
 // keeper is one keeper's state; all of it belongs to the goroutine of loop.
 type keeper struct {
 	spec     Spec
+	signals  chan os.Signal
 	policy   policy
 	line     *os.File
 	pid      int
@@ -95,6 +100,13 @@ type keeper struct {
 	// restarted: the present director follows one that died.
 	restarted bool
 	child     *exec.Cmd // nil for an adopted director
+}
+
+func newKeeper(spec Spec) *keeper {
+	k := &keeper{spec: spec, signals: make(chan os.Signal, 8)}
+	// SIGPIPE too: who reads the log may go away, and the director goes on.
+	signal.Notify(k.signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE)
+	return k
 }
 
 func (k *keeper) start(resume bool) error {
@@ -114,12 +126,8 @@ func (k *keeper) start(resume bool) error {
 
 // loop serves one director after another until one ends in an orderly way.
 func (k *keeper) loop() (int, error) {
-	signals := make(chan os.Signal, 8)
-	// SIGPIPE too: who reads the log may go away, and the director goes on.
-	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE)
-	defer signal.Stop(signals)
 	for {
-		code, orderly := k.serve(signals)
+		code, orderly := k.serve()
 		k.reap()
 		if orderly {
 			if code != 0 && k.restarted && !k.ready {
@@ -129,9 +137,12 @@ func (k *keeper) loop() (int, error) {
 		}
 		if k.stopping {
 			k.release()
+			if !k.ready {
+				return 0, nil // it was asked to stop before it had begun
+			}
 			return 1, errors.New("the director died while stopping; its addresses were released")
 		}
-		if err := k.restart(signals); err != nil {
+		if err := k.restart(); err != nil {
 			k.release()
 			return 1, err
 		}
@@ -139,7 +150,7 @@ func (k *keeper) loop() (int, error) {
 }
 
 // serve waits for the end of the present director. Signals are passed on.
-func (k *keeper) serve(signals <-chan os.Signal) (code int, orderly bool) {
+func (k *keeper) serve() (code int, orderly bool) {
 	messages := make(chan message, 4)
 	go listen(k.line, messages)
 	var limit <-chan time.Time
@@ -155,7 +166,7 @@ func (k *keeper) serve(signals <-chan os.Signal) (code int, orderly bool) {
 			case m.gone:
 				return code, orderly
 			}
-		case s := <-signals:
+		case s := <-k.signals:
 			k.forward(s)
 			if k.stopping && limit == nil {
 				limit = time.After(stopLimit)
@@ -179,7 +190,7 @@ func (k *keeper) reap() {
 	}
 }
 
-func (k *keeper) restart(signals <-chan os.Signal) error {
+func (k *keeper) restart() error {
 	v := k.policy.Crashed(time.Now(), k.ready)
 	k.restarted = true
 	k.spec.Log.Error("the director died: starting the next one",
@@ -190,7 +201,7 @@ func (k *keeper) restart(signals <-chan os.Signal) error {
 	if v.Delay > 0 {
 		select {
 		case <-time.After(v.Delay):
-		case s := <-signals:
+		case s := <-k.signals:
 			if s == unix.SIGTERM || s == unix.SIGINT {
 				return errors.New("stopped while waiting to restart a director that keeps dying")
 			}
