@@ -96,8 +96,8 @@ func run(length time.Duration, clients int) (err error) {
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build kaname: %w", err)
 	}
-	for _, name := range []string{"direct", "behind"} {
-		if _, err := l.Host(name).Serve(lab.ServerSpec{Listen: "0.0.0.0:80"}); err != nil {
+	for _, s := range []struct{ host, port string }{{"direct", "80"}, {"behind", "80"}, {"behind", routedPort}} {
+		if _, err := l.Host(s.host).Serve(lab.ServerSpec{Listen: "0.0.0.0:" + s.port}); err != nil {
 			return err
 		}
 	}
@@ -144,13 +144,17 @@ type path struct {
 	target netip.AddrPort
 }
 
+// routedPort is another than the balanced one: as under LVS, a client that
+// reuses the port of a NAT connection towards the same real server and port
+// would have the reply translated.
+const routedPort = "81"
+
 func paths() []path {
-	at := func(s string) netip.AddrPort { return netip.AddrPortFrom(netip.MustParseAddr(s), 80) }
 	return []path{
-		{"straight to the server", at("192.0.2.20")},
-		{"DR through kaname", at(vip)},
-		{"routed by the kernel", at("198.51.100.20")},
-		{"NAT through kaname", at(natVIP)},
+		{"straight to the server", netip.MustParseAddrPort("192.0.2.20:80")},
+		{"DR through kaname", netip.MustParseAddrPort(vip + ":80")},
+		{"routed by the kernel", netip.MustParseAddrPort("198.51.100.20:" + routedPort)},
+		{"NAT through kaname", netip.MustParseAddrPort(natVIP + ":80")},
 	}
 }
 
@@ -178,6 +182,9 @@ func measure(ctx context.Context, l *lab.Lab, length time.Duration, clients int)
 			best[i].each = max(best[i].each, each.PerSecond())
 			best[i].kept = max(best[i].kept, kept.PerSecond())
 			best[i].failed += each.Failed() + kept.Failed()
+			for _, e := range append(each.Errors, kept.Errors...) {
+				fmt.Fprintf(os.Stderr, "  %s: %s at %s: %v\n", e.Outcome, e.Local, e.At.Round(time.Millisecond), e.Err)
+			}
 		}
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
