@@ -2,6 +2,7 @@ package director
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -17,7 +18,6 @@ import (
 type conditions struct {
 	adverts  map[sighting]seen // adverts of others on the wire
 	claims   map[claim]seen    // our addresses claimed by another MAC
-	contends map[string]seen   // adverts of lower priority that reached us as master
 	troubles map[string]lasting
 	host     lasting // the desired state was not reached
 	memory   lasting // the state file could not be written
@@ -49,11 +49,22 @@ type lasting struct {
 	what  string
 }
 
+const (
+	// evidenceLasts is longer than anything is concluded from: three of the
+	// longest intervals and a little.
+	evidenceLasts = 15 * time.Minute
+	// maxEvidence bounds what a segment full of forged senders can cost.
+	maxEvidence = 1024
+)
+
 func see[K comparable](m *map[K]seen, k K, at time.Time, priority uint8, from netip.Addr, n int) {
 	if *m == nil {
 		*m = map[K]seen{}
 	}
-	s := (*m)[k]
+	s, known := (*m)[k]
+	if !known && len(*m) >= maxEvidence {
+		return
+	}
 	if s.first.IsZero() {
 		s.first = at
 	}
@@ -74,11 +85,6 @@ func (c *conditions) observe(o vrrpio.Observation) {
 	case vrrpio.ForeignARP:
 		see(&c.claims, claim{o.Interface, o.VIP, o.MAC.String()}, o.Time, 0, o.From, o.Count)
 	}
-}
-
-// contended takes an advert of lower priority that an active instance heard.
-func (c *conditions) contended(now time.Time, a vrrp.Contended) {
-	see(&c.contends, a.Instance, now, a.Priority, a.From, 1)
 }
 
 // trouble takes an interface that cannot be used for adverts, or can again.
@@ -138,6 +144,7 @@ type ignored struct {
 // conclude returns the conditions that hold at now, sorted, with the times
 // since which they hold.
 func (c *conditions) conclude(now time.Time, views []view) []snapshot.Condition {
+	c.forget(now)
 	var out []snapshot.Condition
 	for _, v := range views {
 		out = append(out, c.election(now, v)...)
@@ -161,6 +168,12 @@ func (c *conditions) conclude(now time.Time, views []view) []snapshot.Condition 
 		})
 	}
 	return c.date(now, out)
+}
+
+// forget drops what is too old to conclude from.
+func (c *conditions) forget(now time.Time) {
+	maps.DeleteFunc(c.adverts, func(_ sighting, s seen) bool { return now.Sub(s.last) > evidenceLasts })
+	maps.DeleteFunc(c.claims, func(_ claim, s seen) bool { return now.Sub(s.last) > evidenceLasts })
 }
 
 // date gives each condition the time since which it has held without a break.

@@ -183,7 +183,6 @@ func (d *director) onElection(ev vrrpio.Event) {
 	case vrrp.ScriptChanged:
 		d.dirty = true
 	case vrrp.Contended:
-		d.conditions.contended(ev.Time, a)
 		d.tell(event.LowerPriority{Time: ev.Time, Instance: a.Instance, From: a.From, Priority: int(a.Priority)})
 	case vrrp.SendPacket, vrrp.Announce, vrrp.Ignored: // the driver's own business
 	}

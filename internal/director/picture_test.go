@@ -69,3 +69,20 @@ func TestConditionsEnd(t *testing.T) {
 		t.Errorf("conditions %+v, want none any more", got)
 	}
 }
+
+// Forged senders cost no more than so much memory, and not for ever.
+func TestEvidenceIsBounded(t *testing.T) {
+	var c conditions
+	for i := range 5 * maxEvidence {
+		o := advert(1, 100)
+		o.From = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+		c.observe(o)
+	}
+	if len(c.adverts) != maxEvidence {
+		t.Errorf("%d senders are kept, want %d", len(c.adverts), maxEvidence)
+	}
+	c.conclude(at(2+evidenceLasts.Seconds()), nil)
+	if len(c.adverts) != 0 {
+		t.Errorf("%d senders are kept for ever", len(c.adverts))
+	}
+}
