@@ -79,6 +79,7 @@ type director struct {
 	ctx     context.Context // the life of everything that was started
 	cancel  context.CancelFunc
 	ready   chan struct{} // closed when the director serves
+	serving bool          // it is closed
 	workers sync.WaitGroup
 	failed  atomic.Pointer[error] // the first error of a worker
 }

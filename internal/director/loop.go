@@ -55,10 +55,12 @@ func (d *director) loop(ctx context.Context) {
 			d.dirty = true
 		case <-second.C:
 			d.everySecond()
+			d.serves(true)
 		case <-ctx.Done():
 			return
 		}
 		d.settle()
+		d.serves(false)
 	}
 }
 
@@ -228,8 +230,24 @@ func (d *director) onHost(c hostnet.Change) {
 		d.synced, d.dirty = true, true
 		d.settle() // an adopted dataplane must be right before anything is answered
 		d.driver.Send(d.begun)
-		close(d.ready)
 	}
+}
+
+// serves tells that the director is ready: the host is as it should be and the
+// election has begun, so that whoever asks next sees a state. An instance that
+// waits for the first result of a script is not waited for longer than a tick.
+func (d *director) serves(tick bool) {
+	if !d.synced || d.serving {
+		return
+	}
+	for _, in := range d.vrrpStatus().Machine.Instances {
+		if in.State == vrrp.Initialize && !tick {
+			return
+		}
+	}
+	d.serving = true
+	d.publish()
+	close(d.ready)
 }
 
 // onAddressGone tells the election of an address that somebody else removed.

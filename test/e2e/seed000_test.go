@@ -59,6 +59,21 @@ func TestReport000Check(t *testing.T) {
 	t.Errorf("no finding at %s that tells of lc and lvs_sched:\n%s", where, out)
 }
 
+// idle waits until a service has no more than n active connections.
+func idle(t *testing.T, d *lab.Director, service string, n int) {
+	t.Helper()
+	eventually(t, 5*time.Second, "idle", func() error {
+		active := 0
+		for _, server := range table(t, d)[service] {
+			active += server.active
+		}
+		if active > n {
+			return fmt.Errorf("%d active connections", active)
+		}
+		return nil
+	})
+}
+
 func TestReport000(t *testing.T) {
 	t.Parallel()
 	const vip = "192.168.21.20"
@@ -87,12 +102,15 @@ func TestReport000(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 20 {
+		// Until the director has seen the last one's end, both servers hold one.
+		idle(t, d, "TCP "+target.String()+" lc", 1)
 		if a := get(t, client, target); a.Server == held.First.Server {
 			t.Errorf("a new connection went to %s, which holds one", a.Server)
 		}
 	}
 	checkDirectReplies(t, l, capture.Stop(), target)
 
+	idle(t, d, "TCP "+target.String()+" lc", 1)
 	lc := table(t, d)["TCP "+target.String()+" lc"]
 	if len(lc) != 2 {
 		t.Fatalf("ipvs -Ln has no lc service with two destinations:\n%s", tool(t, d, "ipvs", "-Ln"))
