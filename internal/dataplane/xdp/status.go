@@ -241,8 +241,10 @@ func (d *Dataplane) Conditions() []snapshot.Condition {
 	for _, name := range d.hooks.wanted {
 		switch a, err := d.hooks.attached[name], d.hooks.failed[name]; {
 		case err != nil:
-			out = append(out, snapshot.Condition{Code: "not-attached", Object: name, What: "packets on " + name + " are not balanced: " + err.Error(),
-				Fix: "free the hook, or let kaname choose: xdp_mode auto, or dataplane tc, in block kaname"})
+			out = append(out, snapshot.Condition{
+				Code: "not-attached", Object: name, What: "packets on " + name + " are not balanced: " + err.Error(),
+				Fix: "free the hook, or let kaname choose: xdp_mode auto, or dataplane tc, in block kaname",
+			})
 		case a == nil:
 			out = append(out, snapshot.Condition{Code: "interface-missing", Object: name, What: "there is no interface " + name, Fix: "it is attached when it appears; check the name"})
 		case a.mode == Generic && d.hooks.mode == Auto:
