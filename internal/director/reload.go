@@ -32,6 +32,7 @@ func (d *director) reloadNow() api.ReloadResult {
 	}
 	d.reload = reloaded(time.Now(), l.findings, res.Error)
 	d.tell(event.Reloaded{Time: d.reload.Time, Err: res.Error})
+	d.settle() // who is told of it may look at once
 	return res
 }
 
