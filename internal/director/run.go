@@ -91,10 +91,11 @@ func complain(o Options, err error) {
 func (d *director) stop() int {
 	d.endElection()
 	d.stepHealth(health.Stop{})
-	d.runner.Close()
 	// Stopped before it had begun, it may yet have a predecessor's addresses.
 	d.synced, d.dirty = true, true
 	err := unreleased(d.settle())
+	// Scripts are waited for when the addresses are gone: the peer has them now.
+	d.runner.Close()
 	d.notifier.Close(stopScripts)
 	d.cancel()
 	d.workers.Wait()

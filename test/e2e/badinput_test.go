@@ -533,3 +533,36 @@ func TestStopDuringStart(t *testing.T) {
 		}
 	}
 }
+
+// A check script that does not want to end does not hold the addresses, which
+// the peer takes with priority 0: they go first, and then the script is waited for.
+func TestStubbornScriptHoldsNoAddress(t *testing.T) {
+	t.Parallel()
+	l := stage(t, cluster())
+	h := l.Host("lb1")
+	script := filepath.Join(h.Dir(), "stubborn")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	misc := fmt.Sprintf("MISC_CHECK {\n misc_path %s\n misc_timeout 60\n }\n TCP_CHECK {", script)
+	d := direct(t, h, strings.Replace(cleanConfig(200, 1, 1), "TCP_CHECK {", misc, 1))
+	moved(t, 10*time.Second, h, l.Host("lb2"), clusterVIP)
+	eventually(t, 10*time.Second, "the script running", func() error {
+		if pids, err := h.PIDs(); err != nil || len(pids) < 3 {
+			return fmt.Errorf("processes %v, %w", pids, err)
+		}
+		return nil
+	})
+	if err := d.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); !hasNone(h, clusterVIP); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the VIP is still there")
+		}
+	}
+	if pids, err := h.PIDs(); err != nil || len(pids) < 3 {
+		t.Errorf("when the VIP went only %v ran (%v): it was held until the script had ended", pids, err)
+	}
+	terminate(t, d, clusterVIP)
+}
