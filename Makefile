@@ -14,7 +14,7 @@ LDFLAGS  := -s -w -X github.com/kaname-lb/kaname/internal/cli.version=$(VERSION)
 .PHONY: help build demo test test-go lint generate check-generated bench fuzz fuzz-short deps-test deps-generate root clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the static binary, bin/kaname
 	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/kaname ./cmd/kaname
