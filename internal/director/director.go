@@ -51,10 +51,11 @@ type director struct {
 	announcer  *announce.Announcer
 	tap        *vrrpio.Tap
 	tracker    *track.Tracker
-	begun      vrrp.Start      // with what a predecessor left
-	synced     bool            // the host's present state is known, the election started
-	active     map[string]bool // instances that are MASTER here
-	unready    map[string]bool // of them, those whose addresses are not all there yet
+	begun      vrrp.Start        // with what a predecessor left
+	synced     bool              // the host's present state is known, the election started
+	active     map[string]bool   // instances that are MASTER here
+	renamed    map[string]string // by the last reload, old name to new
+	unready    map[string]bool   // of them, those whose addresses are not all there yet
 	conditions conditions
 
 	// The checks.

@@ -191,6 +191,10 @@ func (d *director) onElection(ev vrrpio.Event) {
 }
 
 func (d *director) onTransition(now time.Time, t vrrp.Transition) {
+	// It may have been on its way here when a reload gave it another name.
+	if name, ok := d.renamed[t.Instance]; ok && d.instance(t.Instance) == nil {
+		t.Instance = name
+	}
 	delete(d.unready, t.Instance)
 	delete(d.active, t.Instance)
 	if t.To == vrrp.Active {

@@ -93,12 +93,16 @@ func (d *director) rename(old, now *config.Config) {
 		was[router{in.Interface, in.VRID}] = in.Name
 	}
 	active, told := map[string]bool{}, map[string]string{}
+	d.renamed = map[string]string{}
 	for _, in := range now.Instances {
 		if name, ok := was[router{in.Interface, in.VRID}]; ok {
 			if d.active[name] {
 				active[in.Name] = true
 			}
 			told[in.Name] = d.told[name]
+			if name != in.Name {
+				d.renamed[name] = in.Name
+			}
 		}
 	}
 	d.active, d.told = active, told
