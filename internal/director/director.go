@@ -39,6 +39,8 @@ type director struct {
 	book    *addressBook
 	carrier carrier
 	facts   facts
+	host    *desired.Host // what Compute knows of it; nil when the facts changed
+	hostAt  time.Time
 	changes <-chan hostnet.Change
 	rec     *reconcile.Reconciler
 	retry   *time.Timer

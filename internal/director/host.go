@@ -195,7 +195,7 @@ func (f *facts) apply(c hostnet.Change) bool {
 		case !c.Added && had:
 			l.prefixes = slices.DeleteFunc(l.prefixes, func(p netip.Prefix) bool { return p == c.Prefix })
 		}
-		return c.Added != had
+		return c.Added != had && !c.Marked // ours come and go on the networks that are there
 	case hostnet.PrimaryChange, hostnet.Synced:
 	}
 	return false

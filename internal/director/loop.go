@@ -16,6 +16,11 @@ import (
 	"github.com/kaname-lb/kaname/internal/vrrp/vrrpio"
 )
 
+// routesAfter is how old the ways to servers may be: a route that changes alone
+// has no event of its own here. (The dataplane follows routes by itself; this
+// is about which interfaces it looks at.)
+const routesAfter = 30 * time.Second
+
 // retryAfter is the pause before a State that was not reached is tried again.
 const retryAfter = time.Second
 
@@ -88,7 +93,11 @@ func (d *director) settle() reconcile.Report {
 // desired computes the State from everything that is known.
 func (d *director) desired() desired.State {
 	c := d.loaded.cfg
-	return desired.Compute(c, d.active, d.desiredHealth(), d.facts.host(d.net, c))
+	if d.host == nil {
+		h := d.facts.host(d.net, c)
+		d.host, d.hostAt = &h, time.Now()
+	}
+	return desired.Compute(c, d.active, d.desiredHealth(), *d.host)
 }
 
 // desiredHealth lists the verdicts in the order of the configuration.
@@ -219,7 +228,7 @@ func (d *director) onTransition(now time.Time, t vrrp.Transition) {
 // onHost takes one change of the host's links and addresses.
 func (d *director) onHost(c hostnet.Change) {
 	if d.facts.apply(c) {
-		d.dirty = true
+		d.host, d.dirty = nil, true
 	}
 	switch c := c.(type) {
 	case hostnet.LinkChange:
@@ -282,6 +291,9 @@ func (d *director) present(c hostnet.AddressChange) bool {
 
 // everySecond looks after what has no event of its own.
 func (d *director) everySecond() {
+	if time.Since(d.hostAt) > routesAfter {
+		d.host, d.dirty = nil, true
+	}
 	d.publish()
 	d.remember()
 }

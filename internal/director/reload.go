@@ -59,7 +59,7 @@ func (d *director) takeOver(l loaded) error {
 	d.warnFixed(old, l.cfg)
 	d.rename(old, l.cfg)
 	d.announceChanged(old, l.cfg)
-	d.loaded = l
+	d.loaded, d.host = l, nil
 	d.net.SetVirtual(virtualAddresses(l.cfg))
 	d.notifier.Set(notifySpec(l.cfg, old))
 	var spec health.Spec

@@ -89,7 +89,9 @@ func complain(o Options, err error) {
 // stop ends everything in keepalived's order: priority 0, addresses, scripts;
 // then the dataplane, so that packets that are on their way still find it.
 func (d *director) stop() int {
+	heirless := d.heirless()
 	d.endElection()
+	handedOver := d.awaitHeirs(heirless)
 	d.stepHealth(health.Stop{})
 	// Stopped before it had begun, it may yet have a predecessor's addresses.
 	d.synced, d.dirty = true, true
@@ -101,6 +103,9 @@ func (d *director) stop() int {
 	d.workers.Wait()
 	err = errors.Join(err, d.closeElection())
 	if dp := d.carrier.dp; dp != nil {
+		if handedOver {
+			time.Sleep(linger)
+		}
 		err = errors.Join(err, dp.Remove())
 	}
 	err = errors.Join(err, d.memory.forget(), d.listener.Close(), d.net.Close())
