@@ -128,6 +128,7 @@ type Instance struct {
 	Name            string
 	State           string // "MASTER" or "BACKUP" (default)
 	Interface       string
+	InterfaceAt     Where // of the keyword interface
 	VRID            int
 	Priority        int           // 100
 	Version         int           // 2 (default) or 3 (not built yet)

@@ -100,6 +100,7 @@ func (b *builder) instanceMain(l *line, in *instance) bool {
 		b.state(l, in)
 	case "interface":
 		l.iface(&in.Interface)
+		in.InterfaceAt = l.st.Pos().Place()
 	case "virtual_router_id":
 		l.integer(&in.VRID, 1, 255, false)
 	case "priority":

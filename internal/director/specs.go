@@ -239,7 +239,7 @@ func interfacesOf(c *config.Config) map[string]config.Where {
 		}
 	}
 	for _, in := range c.Instances {
-		add(in.Interface, in.Where)
+		add(in.Interface, in.InterfaceAt)
 		for _, a := range in.Addresses {
 			add(a.Dev, a.Where)
 		}
