@@ -253,7 +253,7 @@ func TestUnreadableInclude(t *testing.T) {
 	for _, include := range []string{"none.conf", "."} {
 		d := direct(t, h, "include "+include+"\n"+cleanConfig(200, 1, 1))
 		moved(t, 10*time.Second, h, l.Host("lb2"), clusterVIP)
-		if got := linesWith(d.Process.Log(), ":3:5:", "warning", include); len(got) != 1 {
+		if got := linesWith(d.Process.Log(), ":1:", "warning", include); len(got) != 1 {
 			t.Errorf("include %s: %d lines, want one: %q", include, len(got), got)
 		}
 		if got := status(t, d).LastReload; !got.OK || got.Warnings == 0 {
