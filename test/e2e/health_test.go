@@ -48,7 +48,7 @@ virtual_server ` + clusterVIP + ` 80 {
 `
 
 // The real server fails and returns, the sorry server stands in, the scripts
-// hear of it in keepalived's order, and the script check sets the weight.
+// hear of it, and the script check sets the weight.
 func TestSorryServer(t *testing.T) {
 	t.Parallel()
 	top := cluster()
@@ -74,20 +74,38 @@ func TestSorryServer(t *testing.T) {
 	servers["rs1"].ClosePort()
 	holds(t, d, service, map[string]int{"10.0.0.22:80": 1})
 	answeredBy(t, client, target, "rs2")
-	notified(t, lb1, "server down", "quorum down")
+	told(t, lb1, "server down", "quorum down")
 
 	if err := servers["rs1"].OpenPort(); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, d, service, map[string]int{"10.0.0.21:80": 2})
 	answeredBy(t, client, target, "rs1")
-	notified(t, lb1, "server down", "quorum down", "server up", "quorum up")
+	told(t, lb1, "server down", "quorum down", "server up", "quorum up")
 
 	if err := os.WriteFile(filepath.Join(lb1.Dir(), "weight"), []byte("9\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, d, service, map[string]int{"10.0.0.21:80": 7})
 	terminate(t, d, clusterVIP)
+}
+
+// told waits until the scripts have written these lines. Scripts run in
+// parallel, under keepalived too: their order is not promised.
+func told(t *testing.T, h *lab.Host, want ...string) {
+	t.Helper()
+	slices.Sort(want)
+	eventually(t, 10*time.Second, "told on "+h.Name(), func() error {
+		b, err := os.ReadFile(filepath.Join(h.Dir(), "notified"))
+		if err != nil {
+			return err
+		}
+		got := slices.Sorted(strings.Lines(string(b)))
+		if text := strings.Join(want, "\n") + "\n"; strings.Join(got, "") != text {
+			return fmt.Errorf("calls %q, want %q in any order", got, want)
+		}
+		return nil
+	})
 }
 
 // holds waits until a service has exactly these servers with these weights.
