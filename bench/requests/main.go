@@ -192,7 +192,7 @@ func measure(ctx context.Context, l *lab.Lab, length time.Duration, clients int)
 	for i, p := range all {
 		with := ""
 		if i%2 == 1 {
-			with = fmt.Sprintf("%.2f x, %.2f x of the line above", best[i].each/best[i-1].each, best[i].kept/best[i-1].kept)
+			with = fmt.Sprintf("  %.2f x, %.2f x of the line above", best[i].each/best[i-1].each, best[i].kept/best[i-1].kept)
 		}
 		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%d\t%s\n", p.name, best[i].each, best[i].kept, best[i].failed, with)
 	}
