@@ -1,6 +1,7 @@
 package director
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -252,8 +253,31 @@ func (c *conditions) heldBack(now time.Time, v view, fresh time.Duration) (snaps
 }
 
 // claimLasts is how long a foreign claim counts without being seen again. The
-// tap asks for the address from time to time while it is claimed.
+// director asks for the address while it is claimed (doubtful).
 const claimLasts = 30 * time.Second
+
+// question is an address to ask a segment for, and in whose name.
+type question struct {
+	iface       string
+	vip, source netip.Addr
+}
+
+// doubtful lists the addresses of active instances that somebody else claims
+// too: only their answers tell whether that goes on.
+func (c *conditions) doubtful(now time.Time, views []view) []question {
+	var out []question
+	for _, v := range views {
+		for k, e := range c.claims {
+			if v.active && k.iface == v.iface && v.source.IsValid() && slices.Contains(v.addrs, k.vip) && now.Sub(e.last) <= claimLasts {
+				out = append(out, question{k.iface, k.vip, v.source})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b question) int {
+		return cmp.Or(strings.Compare(a.iface, b.iface), a.vip.Compare(b.vip))
+	})
+	return slices.Compact(out)
+}
 
 // heardOnWire concludes from another's adverts that are on the wire now.
 func (c *conditions) heardOnWire(now time.Time, v view, s sighting, e seen, fresh time.Duration) (snapshot.Condition, bool) {

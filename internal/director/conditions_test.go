@@ -3,6 +3,7 @@ package director
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,6 +148,29 @@ func TestConditionOfAGroupThatWaits(t *testing.T) {
 	v.waiting = false
 	if got := c.conclude(at(11), []view{v}); len(got) != 0 {
 		t.Fatalf("it waits no more: %+v", got)
+	}
+}
+
+func TestClaimedAddressesAreAskedFor(t *testing.T) {
+	var c conditions
+	v := view{name: "A", iface: "eth0", vrid: 51, active: true, addrs: []netip.Addr{vip}, source: mine}
+	if got := c.doubtful(at(1), []view{v}); len(got) != 0 {
+		t.Errorf("nothing is claimed: %v", got)
+	}
+	c.observe(arp(1))
+	second := arp(1)
+	second.MAC = net.HardwareAddr{2, 0, 0, 0, 0, 8}
+	c.observe(second)
+	want := []question{{"eth0", vip, mine}}
+	if got := c.doubtful(at(2), []view{v}); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := c.doubtful(at(60), []view{v}); len(got) != 0 {
+		t.Errorf("an old claim is no doubt: %v", got)
+	}
+	v.active = false
+	if got := c.doubtful(at(2), []view{v}); len(got) != 0 {
+		t.Errorf("a backup has nothing to ask: %v", got)
 	}
 }
 

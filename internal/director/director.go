@@ -50,7 +50,9 @@ type director struct {
 	driver     *vrrpio.Driver
 	driverDone chan error
 	sockets    *vrrpio.Sockets
-	announcer  *announce.Announcer
+	announcer  *announce.Announcer // the driver's
+	asker      *announce.Announcer // the loop's
+	asked      time.Time
 	tap        *vrrpio.Tap
 	tracker    *track.Tracker
 	begun      vrrp.Start        // with what a predecessor left

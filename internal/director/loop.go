@@ -294,8 +294,27 @@ func (d *director) everySecond() {
 	if time.Since(d.hostAt) > routesAfter {
 		d.host, d.dirty = nil, true
 	}
+	d.ask()
 	d.publish()
 	d.remember()
+}
+
+// askEvery is how often the holders of a claimed address are asked for.
+const askEvery = 5 * time.Second
+
+// ask looks whether somebody else still holds an address of ours. The answer
+// comes by the tap. An error is the interface's, which has a condition already.
+func (d *director) ask() {
+	now := time.Now()
+	if now.Sub(d.asked) < askEvery {
+		return
+	}
+	d.asked = now
+	for _, q := range d.conditions.doubtful(now, d.views(d.vrrpStatus())) {
+		if err := d.asker.Ask(q.iface, q.source, q.vip); err != nil {
+			d.log.Debug("ask for a claimed address", "reason", err)
+		}
+	}
 }
 
 // remember writes down what a successor needs.

@@ -256,6 +256,9 @@ func (d *director) openElection() error {
 	if d.sockets, err = vrrpio.Listen(); err != nil {
 		return err
 	}
+	if d.asker, err = announce.New(); err != nil {
+		return err
+	}
 	if d.announcer, err = announce.New(); err != nil {
 		return err
 	}
@@ -268,6 +271,9 @@ func (d *director) closeElection() error {
 	var errs []error
 	if d.tap != nil {
 		errs = append(errs, d.tap.Close())
+	}
+	if d.asker != nil {
+		errs = append(errs, d.asker.Close())
 	}
 	if d.announcer != nil {
 		errs = append(errs, d.announcer.Close())

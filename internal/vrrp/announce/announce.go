@@ -69,7 +69,7 @@ func (a *Announcer) Announce(iface string, addrs []netip.Addr, repeat int) error
 				}
 				continue
 			}
-			frame := request(hw, addr)
+			frame := request(hw, addr, addr, broadcast)
 			if err := unix.Sendto(a.packet, frame[:], 0, to); err != nil {
 				// The rest would meet the same: the link is down or its queue full.
 				return errors.Join(append(errs, fmt.Errorf("announce %s on %s: %w", addr, iface, err))...)
@@ -77,6 +77,25 @@ func (a *Announcer) Announce(iface string, addrs []netip.Addr, repeat int) error
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Ask sends one ordinary request (RFC 826) for target in the name of source:
+// whoever else holds target answers it. Both are IPv4 addresses.
+func (a *Announcer) Ask(iface string, source, target netip.Addr) error {
+	index, hw, err := a.link(iface)
+	if err != nil {
+		return fmt.Errorf("ask on %s: %w", iface, err)
+	}
+	if !source.Is4() || !target.Is4() {
+		return fmt.Errorf("ask for %s on %s as %s: not IPv4 addresses", target, iface, source)
+	}
+	to := &unix.SockaddrLinklayer{Ifindex: index, Protocol: htons(etherTypeARP), Halen: 6}
+	copy(to.Addr[:], broadcast[:])
+	frame := request(hw, source, target, mac{})
+	if err := unix.Sendto(a.packet, frame[:], 0, to); err != nil {
+		return fmt.Errorf("ask for %s on %s: %w", target, iface, err)
+	}
+	return nil
 }
 
 // Close closes the sockets.
@@ -104,9 +123,10 @@ func (a *Announcer) link(name string) (int, mac, error) {
 	return index, hw, nil
 }
 
-// request is a gratuitous ARP request: sender and target are addr, and the
-// target's MAC is broadcast, as keepalived has it (RFC 5227 §3 leaves it open).
-func request(hw mac, addr netip.Addr) [frameLen]byte {
+// request is an ARP request. In a gratuitous one sender and target are the same
+// address, and the target's MAC is broadcast, as keepalived has it (RFC 5227 §3
+// leaves it open); in a question it is zero.
+func request(hw mac, sender, target netip.Addr, targetMAC mac) [frameLen]byte {
 	var f [frameLen]byte
 	copy(f[0:], broadcast[:])
 	copy(f[6:], hw[:])
@@ -116,11 +136,11 @@ func request(hw mac, addr netip.Addr) [frameLen]byte {
 	binary.BigEndian.PutUint16(arp[2:], unix.ETH_P_IP)
 	arp[4], arp[5] = 6, 4
 	binary.BigEndian.PutUint16(arp[6:], 1) // request
-	ip := addr.As4()
+	from, to := sender.As4(), target.As4()
 	copy(arp[8:], hw[:])
-	copy(arp[14:], ip[:])
-	copy(arp[18:], broadcast[:])
-	copy(arp[24:], ip[:])
+	copy(arp[14:], from[:])
+	copy(arp[18:], targetMAC[:])
+	copy(arp[24:], to[:])
 	return f
 }
 

@@ -115,6 +115,29 @@ func TestAnnounceAsKeepalived(t *testing.T) {
 	}
 }
 
+func TestAsk(t *testing.T) {
+	t.Parallel()
+	a := enter(t)
+	fd := listen(t, "v1")
+	source, target := netip.MustParseAddr("10.7.0.11"), netip.MustParseAddr("10.7.0.100")
+	if err := a.Ask("v0", source, target); err != nil {
+		t.Fatal(err)
+	}
+	p := gopacket.NewPacket(receive(t, fd), layers.LayerTypeEthernet, gopacket.Default)
+	arp, ok := p.Layer(layers.LayerTypeARP).(*layers.ARP)
+	if !ok || arp.Operation != layers.ARPRequest {
+		t.Fatalf("not a request: %v", p)
+	}
+	got := [][]byte{arp.SourceHwAddress, arp.SourceProtAddress, arp.DstHwAddress, arp.DstProtAddress}
+	want := [][]byte{{2, 7, 0, 0, 0, 0x11}, source.AsSlice(), make([]byte, 6), target.AsSlice()}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("question (-want +got):\n%s", d)
+	}
+	if err := a.Ask("v0", source, netip.MustParseAddr("fd00::1")); err == nil {
+		t.Error("no error for an IPv6 address")
+	}
+}
+
 func TestAnnounceOrder(t *testing.T) {
 	t.Parallel()
 	a := enter(t)
