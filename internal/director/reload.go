@@ -84,18 +84,14 @@ func (d *director) warnFixed(old, now *config.Config) {
 // rename follows an instance that only changed its name: the election goes on
 // by interface and VRID, and says nothing.
 func (d *director) rename(old, now *config.Config) {
-	type router struct {
-		iface string
-		vrid  int
-	}
 	was := map[router]string{}
 	for _, in := range old.Instances {
-		was[router{in.Interface, in.VRID}] = in.Name
+		was[router{in.Interface, uint8(in.VRID)}] = in.Name
 	}
 	active, told := map[string]bool{}, map[string]string{}
 	d.renamed = map[string]string{}
 	for _, in := range now.Instances {
-		if name, ok := was[router{in.Interface, in.VRID}]; ok {
+		if name, ok := was[router{in.Interface, uint8(in.VRID)}]; ok {
 			if d.active[name] {
 				active[in.Name] = true
 			}

@@ -105,21 +105,20 @@ func TestCloseOnSignal(t *testing.T) {
 	}
 }
 
-func TestPrintList(t *testing.T) {
+func TestList(t *testing.T) {
 	t.Parallel()
 	l := build(t, pair)
-	var out bytes.Buffer
-	if err := lab.PrintList(&out); err != nil {
+	all, err := lab.List()
+	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(out.String()) {
-		f := strings.Fields(line)
-		if f[0] == l.ID() {
-			if f[1] != t.Name() || f[2] != "process" || f[len(f)-1] != "3" {
-				t.Errorf("line %q, want this test's name, its process and 3 namespaces", line)
+	for _, r := range all {
+		if r.ID == l.ID() {
+			if r.Name != t.Name() || r.PID != os.Getpid() || !r.Alive() || len(r.Namespaces()) != 3 {
+				t.Errorf("record %+v, namespaces %v, want this test's name, its process and 3 namespaces", r, r.Namespaces())
 			}
 			return
 		}
 	}
-	t.Errorf("no line for %s:\n%s", l.ID(), out.String())
+	t.Errorf("no record of %s: %+v", l.ID(), all)
 }

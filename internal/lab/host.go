@@ -79,9 +79,6 @@ func (h *Host) Name() string { return h.spec.Name }
 // Dir is a directory for this host's files, inside the lab's.
 func (h *Host) Dir() string { return filepath.Join(h.lab.Dir(), h.spec.Name) }
 
-// Namespace is the name `ip netns exec` takes.
-func (h *Host) Namespace() string { return h.lab.record.ID + "-" + h.spec.Name }
-
 // Do runs f on a thread that is in the host's network namespace. f must not
 // block: the host has one such thread.
 func (h *Host) Do(f func() error) error { return h.sockets.do(f) }
@@ -104,19 +101,6 @@ func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
 	var c net.PacketConn
 	err := h.Do(func() (err error) {
 		c, err = net.ListenPacket(network, address)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("host %s: %w", h.spec.Name, err)
-	}
-	return c, nil
-}
-
-// DialUDP returns a connected UDP socket of the host.
-func (h *Host) DialUDP(to netip.AddrPort) (*net.UDPConn, error) {
-	var c *net.UDPConn
-	err := h.Do(func() (err error) {
-		c, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
 		return err
 	})
 	if err != nil {
