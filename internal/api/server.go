@@ -113,7 +113,7 @@ func (s *Server) connections(w http.ResponseWriter, r *http.Request) {
 		if broken = r.Context().Err(); broken != nil {
 			return false
 		}
-		broken = enc.Encode(Connection{Connection: c, StateName: c.State.Name(c.Protocol)})
+		broken = enc.Encode(Connection{Connection: c, StateName: c.StateName()})
 		return broken == nil
 	})
 	if broken != nil {

@@ -220,69 +220,6 @@ type Timeouts struct {
 	UDP    time.Duration `json:"udp"`
 }
 
-// ConnState is the state of a connection entry, with LVS's numbering, which is
-// also the numbering on the wire of the sync protocol.
-type ConnState uint8
-
-// TCP states in the kernel's order (IP_VS_TCP_S_*), then UDP's one state.
-const (
-	StateNone ConnState = iota
-	StateEstablished
-	StateSynSent
-	StateSynRecv
-	StateFinWait
-	StateTimeWait
-	StateClose
-	StateCloseWait
-	StateLastAck
-	StateListen
-	StateSynack
-	NumTCPStates = 11
-)
-
-var stateNames = [NumTCPStates]string{
-	"NONE", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT", "TIME_WAIT",
-	"CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "SYNACK",
-}
-
-// Name returns the state's name as ipvsadm prints it for protocol p.
-func (s ConnState) Name(p Protocol) string {
-	if p == UDP {
-		return "UDP"
-	}
-	if int(s) < len(stateNames) {
-		return stateNames[s]
-	}
-	return "ERR!"
-}
-
-// Active reports whether a connection in this state counts as active for
-// protocol p (LVS: tcp_state_active_table; UDP is always inactive).
-func (s ConnState) Active(p Protocol) bool {
-	if p != TCP {
-		return false
-	}
-	switch s {
-	case StateEstablished, StateSynSent, StateSynRecv, StateSynack:
-		return true
-	}
-	return false
-}
-
-// Connection is one tracked flow, as listed by `ipvs -Lnc`.
-type Connection struct {
-	Protocol    Protocol       `json:"protocol"`
-	Client      netip.AddrPort `json:"client"`
-	Virtual     netip.AddrPort `json:"virtual"`
-	Destination netip.AddrPort `json:"destination"`
-	State       ConnState      `json:"state"`
-	// Expires is the time left until the entry dies.
-	Expires time.Duration `json:"expires"`
-	// InPackets counts packets from the client, modulo 2^32.
-	InPackets uint32 `json:"in_packets"`
-	Method    Method `json:"method"`
-}
-
 // Counters are cumulative traffic counters. Bytes are of IP packets.
 type Counters struct {
 	Conns    uint64 `json:"conns"`

@@ -24,6 +24,7 @@ type Snapshot struct {
 	Scripts    []Script        `json:"scripts"`
 	Services   []VirtualServer `json:"virtual_servers"`
 	Dataplane  Dataplane       `json:"dataplane"`
+	Sync       *Sync           `json:"sync,omitempty"` // nil without lvs_sync_daemon
 	Conditions []Condition     `json:"conditions"`
 }
 
@@ -133,4 +134,77 @@ type Condition struct {
 	What   string    `json:"what"`
 	Cause  string    `json:"cause,omitempty"`
 	Fix    string    `json:"fix,omitempty"`
+}
+
+// Sync is the synchronisation of connections with other directors.
+type Sync struct {
+	Role      string         `json:"role"` // "master", "backup", "master and backup", "none"
+	Since     time.Time      `json:"since"`
+	Interface string         `json:"interface"`
+	Group     netip.AddrPort `json:"group"`
+	SyncID    uint8          `json:"syncid"`
+	MaxLen    int            `json:"maxlen"`
+	Keyed     bool           `json:"keyed"` // a sync_key is configured
+	Trouble   string         `json:"trouble,omitempty"`
+
+	Sent     SyncSent     `json:"sent"`
+	Received SyncReceived `json:"received"`
+	// Kept are announced connections that the dataplane cannot carry now, by
+	// why: they are listed, passed on, and placed as soon as that is possible.
+	Kept    map[string]uint64 `json:"kept"`
+	CatchUp *CatchUp          `json:"catch_up,omitempty"` // the last one of this backup
+	Serving int               `json:"serving"`            // catch-up streams that others fetch now
+	Peers   []SyncPeer        `json:"peers"`
+}
+
+// SyncSent counts what a master announced.
+type SyncSent struct {
+	Datagrams   uint64 `json:"datagrams"`
+	Bytes       uint64 `json:"bytes"`
+	Connections uint64 `json:"connections"`
+	// Missed are changes that the packet path could not hand over because the
+	// daemon was slower than they came; the whole table is announced after it.
+	Missed uint64 `json:"missed"`
+	// Dropped are connections that waited when the queue was full.
+	Dropped uint64 `json:"dropped"`
+	// Errors are datagrams that the kernel did not take.
+	Errors uint64 `json:"errors"`
+}
+
+// SyncReceived counts what a backup heard.
+type SyncReceived struct {
+	Datagrams   uint64            `json:"datagrams"`
+	Bytes       uint64            `json:"bytes"`
+	Connections uint64            `json:"connections"`
+	Refused     map[string]uint64 `json:"refused"`    // datagrams and connections, by reason
+	Placements  map[string]uint64 `json:"placements"` // what became of connections
+	// Lost are datagrams of kaname peers that did not arrive.
+	Lost uint64 `json:"lost"`
+	// Overrun are datagrams that the kernel dropped because we read too slowly.
+	Overrun uint64 `json:"overrun"`
+}
+
+// CatchUp is the fetching of a whole table from a master.
+type CatchUp struct {
+	From  netip.AddrPort `json:"from"`
+	State string         `json:"state"` // "running", "complete", "failed"
+	Since time.Time      `json:"since"`
+	Until time.Time      `json:"until,omitzero"`
+	Have  uint64         `json:"have"` // connections that came
+	Want  uint64         `json:"want"` // connections that the master has
+	Error string         `json:"error,omitempty"`
+}
+
+// SyncPeer is another director that announces connections.
+type SyncPeer struct {
+	Addr        netip.Addr `json:"addr"`
+	SyncID      uint8      `json:"syncid"`
+	Version     int        `json:"version"` // of the protocol
+	Kaname      bool       `json:"kaname"`
+	Keyed       bool       `json:"keyed"`
+	First       time.Time  `json:"first"`
+	Last        time.Time  `json:"last"`
+	Datagrams   uint64     `json:"datagrams"`
+	Connections uint64     `json:"connections"`
+	Entries     uint64     `json:"entries"` // that it says it has; 0: unknown
 }

@@ -146,7 +146,7 @@ func WriteConnections(w io.Writer, conns iter.Seq2[lvs.Connection, error], n Nam
 		}
 		secs := int(max(c.Expires, 0) / time.Second)
 		expire := fmt.Sprintf("%02d:%02d", secs/60, secs%60)
-		fmt.Fprintf(out, "%-3s %-6s %-11s %-18s %-18s %s\n", c.Protocol, expire, c.State.Name(c.Protocol),
+		fmt.Fprintf(out, "%-3s %-6s %-11s %-18s %-18s %s\n", c.Protocol, expire, c.StateName(),
 			n.addrPort(c.Protocol, c.Client), n.addrPort(c.Protocol, c.Virtual), n.addrPort(c.Protocol, c.Destination))
 	}
 	return out.Flush()
