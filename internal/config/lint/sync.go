@@ -31,7 +31,7 @@ func syncUnauthenticated(c *checker) {
 	}
 	c.reportFor(s.Where, fmt.Sprintf("anybody on the segment of %s who can send to %s can insert, redirect or exhaust connections %s here: the protocol has no authentication", s.Interface, group, id),
 		"no sync_key in the block kaname",
-		"@kaname sync_key between kaname directors (kernel IPVS takes no notice of the signature, but is not protected by it), or keep the segment private")
+		"@kaname sync_key between kaname directors (kernel IPVS as backup takes no notice of the signature, as master it is refused), or keep the segment private")
 }
 
 // syncTakesEveryID: syncid 0 is no id but the wish for all.
