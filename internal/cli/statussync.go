@@ -30,8 +30,8 @@ func (v statusView) sync() {
 	}
 	syncSent(&t, s)
 	syncReceived(&t, s)
-	if kept := keptLine(s.Kept); kept != "" {
-		t.row("kept: " + kept)
+	if kept := keptLine(s.Kept) + whatIsNot0(tallied{s.KeptOverflow, "forgotten, as too many are kept"}); kept != "" {
+		t.row("kept: " + strings.TrimPrefix(kept, ", "))
 	}
 	if s.CatchUp != nil {
 		t.row("synced: " + v.catchUp(s.CatchUp))
@@ -57,13 +57,13 @@ type tallied struct {
 }
 
 func whatIsNot0(all ...tallied) string {
-	text := ""
+	var text strings.Builder
 	for _, n := range all {
 		if n.count > 0 {
-			text += ", " + thousands(n.count) + " " + n.what
+			fmt.Fprintf(&text, ", %s %s", thousands(n.count), n.what)
 		}
 	}
-	return text
+	return text.String()
 }
 
 func syncSent(t *table, s *snapshot.Sync) {
@@ -72,7 +72,8 @@ func syncSent(t *table, s *snapshot.Sync) {
 		return
 	}
 	t.row(fmt.Sprintf("sent: %s connections in %s datagrams", thousands(n.Connections), thousands(n.Datagrams)) +
-		whatIsNot0(tallied{n.Missed, "missed"}, tallied{n.Dropped, "dropped from a full queue"}, tallied{n.Errors, "not taken by the kernel"}))
+		whatIsNot0(tallied{n.Missed, "missed"}, tallied{n.Dropped, "dropped from a full queue"}, tallied{n.Errors, "not taken by the kernel"},
+			tallied{n.Unfit, "of two address families left out"}) + count(n.Waiting, ", waiting: %d datagram"))
 }
 
 func syncReceived(t *table, s *snapshot.Sync) {
@@ -123,14 +124,14 @@ func (v statusView) syncPeers(t *table, peers []snapshot.SyncPeer) {
 	if len(peers) == 0 {
 		return
 	}
-	t.row("PEER", "KIND", "SYNCID", "FIRST HEARD", "LAST HEARD", "DATAGRAMS", "CONNECTIONS", "ITS TABLE")
+	t.row("PEER", "KIND", "SYNCID", "FIRST HEARD", "LAST HEARD", "DATAGRAMS", "CONNECTIONS", "LOST", "ITS TABLE")
 	for _, p := range peers {
 		entries := "-"
 		if p.Entries > 0 {
 			entries = thousands(p.Entries)
 		}
 		t.row(p.Addr.String(), peerKind(p), strconv.Itoa(int(p.SyncID)), v.since(p.First)+" ago", v.since(p.Last)+" ago",
-			thousands(p.Datagrams), thousands(p.Connections), entries)
+			thousands(p.Datagrams), thousands(p.Connections), thousands(p.Lost), entries)
 	}
 }
 
