@@ -48,7 +48,7 @@ type SyncDaemon struct {
 	// BACKUP receives. Empty: both roles at once.
 	Instance string
 	// SyncID is the syncid: as written when HasID, else the VRID of the instance,
-	// 0 without one.
+	// 0 without one and for lvs_sync_daemon_interface.
 	SyncID int
 	HasID  bool
 	MaxLen int        // bytes of a datagram's payload, 0: by the group's family

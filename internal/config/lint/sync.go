@@ -41,8 +41,12 @@ func syncTakesEveryID(c *checker) {
 		return
 	}
 	evidence := "id 0"
-	if !s.HasID {
+	switch {
+	case s.HasID:
+	case s.Instance == "":
 		evidence = "no vrrp_instance whose VRID it would be, and no id"
+	default:
+		evidence = "lvs_sync_daemon_interface knows no id"
 	}
 	c.reportFor(s.Where, "with syncid 0 this director takes the connections of every director on the segment, of other clusters too, and only directors with syncid 0 take its own",
 		evidence, "id 1 or above, the same on the directors of one cluster")
