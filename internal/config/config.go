@@ -215,6 +215,15 @@ type VirtualServer struct {
 	RealServers                         []*RealServer
 }
 
+// ID tells virtual servers apart: a name may stand for one of TCP and one of
+// UDP. It is the name for TCP, else the name and the protocol.
+func (vs *VirtualServer) ID() string {
+	if vs.Protocol == lvs.TCP {
+		return vs.Name
+	}
+	return vs.Name + " " + vs.Protocol.String()
+}
+
 // Endpoint is one virtual address and port.
 type Endpoint struct {
 	Where
