@@ -258,6 +258,18 @@ func TestWhenToCatchUp(t *testing.T) {
 	b.Fetched(now, f, connsync.Proof{}, connsync.Cursor{}, errors.New("refused"))
 	now = now.Add(6 * time.Second)
 	none("nobody is asked who is not heard")
+
+	hear(2)
+	f = due("it is back")
+	b.SetRole(now, false)
+	b.Fetched(now, f, connsync.Proof{}, at, errors.New("no backup any more"))
+	now = now.Add(time.Second)
+	hear(2)
+	none("it is no backup any more")
+	b.SetRole(now, true)
+	if f = due("it is a backup again"); f.Resume != (connsync.Cursor{}) {
+		t.Errorf("it goes on at %+v, though it did not listen meanwhile", f.Resume)
+	}
 }
 
 // TestClockPutBack is a keyed peer that restarts with an earlier clock: the
