@@ -164,12 +164,16 @@ func (a *announcing) answer() {
 	if len(flushes) == 0 {
 		return
 	}
+	var err error
 	if a.active {
 		a.drain()
 		a.publish()
+		if n := a.out.Queued(); n > 0 {
+			err = fmt.Errorf("sync daemon: flush: %d datagrams wait for interface %s", n, a.d.spec.Interface)
+		}
 	}
 	for _, f := range flushes {
-		close(f)
+		f <- err
 	}
 }
 
