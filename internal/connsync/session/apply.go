@@ -43,11 +43,9 @@ func (t *Table) plain(now int64, syncID uint8, director uint16, b []byte) int {
 		}
 	}
 	n := &t.four.batch.records[t.four.batch.n]
-	n.key = key[[4]byte]{
-		client: [4]byte(b[24:28]), virtual: [4]byte(b[28:32]),
-		cport: binary.BigEndian.Uint16(b[10:]), vport: binary.BigEndian.Uint16(b[12:]),
-		protocol: b[1], template: flags&connsync.Template != 0,
-	}
+	n.engine, n.protocol, n.template = 0, b[1], flags&connsync.Template != 0
+	n.client, n.virtual = [4]byte(b[24:28]), [4]byte(b[28:32])
+	n.cport, n.vport = binary.BigEndian.Uint16(b[10:]), binary.BigEndian.Uint16(b[12:])
 	n.dest, n.dport = [4]byte(b[32:36]), binary.BigEndian.Uint16(b[14:])
 	n.director, n.state, n.syncID, n.version = director, uint8(state), syncID, 1
 	n.flags, n.fwmark, n.timeout = uint32(flags), binary.BigEndian.Uint32(b[16:]), binary.BigEndian.Uint32(b[20:])

@@ -156,7 +156,7 @@ func (t *Table) Walk(cursor uint64, n int, yield func(*Session) bool) uint64 {
 			n--
 			return more && n > 0
 		})
-		if at < len(t.four.chunks)*chunkLen {
+		if at < int(t.four.fresh) {
 			return uint64(at)
 		}
 		cursor = six
@@ -170,7 +170,7 @@ func (t *Table) Walk(cursor uint64, n int, yield func(*Session) bool) uint64 {
 		n--
 		return more && n > 0
 	})
-	if at < len(t.six.chunks)*chunkLen {
+	if at < int(t.six.fresh) {
 		return six | uint64(at)
 	}
 	return 0
