@@ -146,10 +146,22 @@ func WriteConnections(w io.Writer, conns iter.Seq2[lvs.Connection, error], n Nam
 		}
 		secs := int(max(c.Expires, 0) / time.Second)
 		expire := fmt.Sprintf("%02d:%02d", secs/60, secs%60)
-		fmt.Fprintf(out, "%-3s %-6s %-11s %-18s %-18s %s\n", c.Protocol, expire, c.StateName(),
+		fmt.Fprintf(out, "%-3s %-6s %-11s %-18s %-18s %s\n", connectionProtocol(c.Protocol), expire, c.StateName(),
 			n.addrPort(c.Protocol, c.Client), n.addrPort(c.Protocol, c.Virtual), n.addrPort(c.Protocol, c.Destination))
 	}
 	return out.Flush()
+}
+
+// connectionProtocol names a protocol as the kernel's list of connections does.
+// 0 is the template of a firewall mark.
+func connectionProtocol(p lvs.Protocol) string {
+	switch p {
+	case lvs.TCP, lvs.UDP, lvs.SCTP:
+		return p.String()
+	case 0:
+		return "IP"
+	}
+	return fmt.Sprintf("IP_%d", p)
 }
 
 // WriteTimeouts prints the three timeouts; 0 is the built-in default.
