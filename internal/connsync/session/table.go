@@ -107,13 +107,12 @@ func (t *Table) Apply(now time.Time, from netip.Addr, datagram []byte) (int, err
 	i := t.director(from, r.SyncID)
 	t.heard(now, i, r.Header, datagram)
 	d := t.directors[i]
-	refused := d.Refused
 	n := t.read(nanos(now), &r, i)
 	d.Connections += uint64(n)
 	t.stats.Connections += uint64(n)
 	t.syncIDs[r.SyncID].Connections += uint64(n)
 	if broken := r.Err(); broken != nil {
-		d.Refused = max(d.Refused, refused+1)
+		d.Refused++
 		return n, t.refuse(broken)
 	}
 	d.trailer(datagram)
