@@ -245,3 +245,16 @@ func ParsePorts(text string) ([]uint16, error) {
 	}
 	return ports, nil
 }
+
+// MTU is the smallest of the joined interfaces, 0 when none is.
+func (l *Listener) MTU() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	least := 0
+	for at := range l.sockets {
+		if i, err := net.InterfaceByIndex(at.index); err == nil && (least == 0 || i.MTU < least) {
+			least = i.MTU
+		}
+	}
+	return least
+}
