@@ -21,7 +21,8 @@ type key[A address] struct {
 	template        bool
 }
 
-// record is a session in the table. A free one links to the next in fwmark.
+// record is a session in the table. One that was freed links to the next in
+// fwmark.
 type record[A address] struct {
 	key[A]
 	dest     A
@@ -41,8 +42,10 @@ func (r *record[A]) deadline() int64 { return r.last + int64(r.timeout)*int64(ti
 
 const (
 	chunkLen = 1024
-	never    = math.MaxUint32 // in due: the record is free
+	unused   = 0              // in due: the record is free
+	never    = math.MaxUint32 // later than any due
 	noRef    = math.MaxUint32
+	batchLen = 64
 )
 
 // chunk is a piece of the slab. Due has the deadlines alone, in whole seconds,
@@ -57,10 +60,20 @@ type chunk[A address] struct {
 type family[A address] struct {
 	index  index
 	chunks []*chunk[A]
-	free   uint32 // first of the free records
+	free   uint32 // first of the records that were freed
+	fresh  uint32 // from here on no record was ever used
 	used   int
+	batch  batch[A]
 	hash   func(k *key[A], seed uint64) uint64
 	addr   func(A) netip.Addr
+}
+
+// batch is connections of one message that have been read and not entered.
+type batch[A address] struct {
+	n       int
+	records [batchLen]record[A]
+	hashes  [batchLen]uint64
+	touched uint64 // keeps the compiler from leaving reads out
 }
 
 func (f *family[A]) at(ref uint32) *record[A] {
@@ -91,34 +104,31 @@ func (f *family[A]) find(hash uint64, k *key[A]) (uint32, *record[A]) {
 
 // add enters a record that is not there.
 func (f *family[A]) add(hash uint64, n *record[A]) {
-	if f.free == noRef {
-		f.extend()
-	}
 	ref := f.free
+	if ref != noRef {
+		f.free = f.at(ref).fwmark
+	} else {
+		ref = f.fresh
+		if f.fresh++; int(ref) >= len(f.chunks)*chunkLen {
+			f.extend()
+		}
+	}
 	r := f.at(ref)
-	f.free = r.fwmark
 	*r = *n
 	f.schedule(ref, r)
 	f.index.insert(hash, ref)
 	f.used++
 }
 
-func (f *family[A]) extend() {
-	c := &chunk[A]{soonest: never}
-	base := uint32(len(f.chunks)) * chunkLen
-	for i := range c.records {
-		c.records[i].fwmark = base + uint32(i) + 1
-		c.due[i] = never
-	}
-	c.records[chunkLen-1].fwmark = f.free
-	f.chunks = append(f.chunks, c)
-	f.free = base
-}
+func (f *family[A]) extend() { f.chunks = append(f.chunks, &chunk[A]{soonest: never}) }
+
+// seconds is a time as due has it.
+func seconds(at int64) uint32 { return uint32(min(max(at/int64(time.Second), 1), never-1)) }
 
 // schedule notes a record's deadline.
 func (f *family[A]) schedule(ref uint32, r *record[A]) {
 	c := f.chunks[ref/chunkLen]
-	at := uint32(min(max(r.deadline()/int64(time.Second), 0), never-1))
+	at := seconds(r.deadline())
 	c.due[ref%chunkLen] = at
 	c.soonest = min(c.soonest, at)
 }
@@ -126,19 +136,22 @@ func (f *family[A]) schedule(ref uint32, r *record[A]) {
 func (f *family[A]) remove(hash uint64, ref uint32, r *record[A]) {
 	f.index.remove(hash, ref)
 	r.fwmark, f.free = f.free, ref
-	f.chunks[ref/chunkLen].due[ref%chunkLen] = never
+	f.chunks[ref/chunkLen].due[ref%chunkLen] = unused
 	f.used--
 }
 
 // expire removes what has run out at now, after telling gone.
 func (f *family[A]) expire(now int64, seed uint64, gone func(*record[A])) (n int) {
-	second := uint32(min(max(now/int64(time.Second), 0), never-1))
+	second := seconds(now)
 	for ci, c := range f.chunks {
 		if c.soonest > second {
 			continue
 		}
 		soonest := uint32(never)
 		for i, due := range c.due {
+			if due == unused {
+				continue
+			}
 			if due <= second {
 				if r := &c.records[i]; r.deadline() <= now {
 					gone(r)
@@ -159,7 +172,7 @@ func (f *family[A]) expire(now int64, seed uint64, gone func(*record[A])) (n int
 func (f *family[A]) walk(from int, yield func(*record[A]) bool) int {
 	for at := from; at < len(f.chunks)*chunkLen; at++ {
 		c := f.chunks[at/chunkLen]
-		if c.due[at%chunkLen] != never && !yield(&c.records[at%chunkLen]) {
+		if c.due[at%chunkLen] != unused && !yield(&c.records[at%chunkLen]) {
 			return at + 1
 		}
 	}
@@ -177,4 +190,23 @@ func (f *family[A]) view(r *record[A], directors []*Director, s *Session) {
 		First: time.Unix(0, r.first).UTC(), Last: time.Unix(0, r.last).UTC(),
 		Timeout: time.Duration(r.timeout) * time.Second,
 	}
+}
+
+// touch reads what entering the batch will read, the index first and then the
+// records that it names.
+func (f *family[A]) touch() {
+	b := &f.batch
+	var sum uint64
+	for _, h := range b.hashes[:b.n] {
+		if s := f.index.segment(h); len(s.slots) > 0 {
+			sum += s.slots[h&uint64(len(s.slots)-1)]
+		}
+	}
+	for _, h := range b.hashes[:b.n] {
+		if ref := f.index.candidate(h); ref != noRef {
+			c := f.chunks[ref/chunkLen]
+			sum += uint64(c.records[ref%chunkLen].state) + uint64(c.due[ref%chunkLen])
+		}
+	}
+	b.touched += sum
 }

@@ -46,9 +46,7 @@ type Table struct {
 	kinds  Kind
 	event  Event
 
-	conn connsync.Conn
-	new4 record[[4]byte]
-	new6 record[[16]byte]
+	conn connsync.Conn // the one being read
 }
 
 // New returns an empty table.
