@@ -12,9 +12,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kaname-lb/kaname/internal/connsync/screen"
 	"github.com/kaname-lb/kaname/internal/connsync/session"
 	"github.com/kaname-lb/kaname/internal/connsync/watch"
-	"github.com/kaname-lb/kaname/internal/connsync/watch/screen"
 	"github.com/kaname-lb/kaname/internal/finding"
 )
 

@@ -17,6 +17,7 @@ type Capture struct {
 	ports []uint16
 	file  io.Reader
 	stats pcap.Stats
+	other uint64
 	// Progress, if set, is called now and then with how much of the file has
 	// been read.
 	Progress func(bytes int64)
@@ -39,6 +40,9 @@ func (c *Capture) String() string { return c.name }
 // Stats returns what was in the capture, once Run has returned.
 func (c *Capture) Stats() pcap.Stats { return c.stats }
 
+// Other is how many UDP datagrams were to other ports, once Run has returned.
+func (c *Capture) Other() uint64 { return c.other }
+
 // progressEvery is after how many datagrams progress is told.
 const progressEvery = 256
 
@@ -58,6 +62,8 @@ func (c *Capture) Run(ctx context.Context, take func([]Datagram)) error {
 		}
 		if slices.Contains(c.ports, one[0].Dst.Port()) {
 			take(one)
+		} else {
+			c.other++
 		}
 		if n%progressEvery == 0 {
 			if ctx.Err() != nil {

@@ -83,9 +83,11 @@ func (l *Listener) String() string {
 	defer l.mu.Unlock()
 	var groups, ifaces []string
 	for _, g := range l.spec.Groups {
-		for _, p := range l.spec.Ports {
-			groups = append(groups, netip.AddrPortFrom(g, p).String())
+		host := g.String()
+		if g.Is6() {
+			host = "[" + host + "]"
 		}
+		groups = append(groups, host+":"+portList(l.spec.Ports))
 	}
 	for at := range l.sockets {
 		ifaces = append(ifaces, at.iface)
@@ -158,7 +160,7 @@ func (l *Listener) join() error {
 		if !want[at] {
 			s.conn.Close()
 			delete(l.sockets, at)
-			l.notes = append(l.notes, fmt.Sprintf("interface %s is gone", at.iface))
+			l.note("interface %s is gone", at.iface)
 		}
 	}
 	for at := range l.refused {
@@ -181,7 +183,7 @@ func (l *Listener) sit(at seat, later bool) {
 	s, err := openSocket(at, l.spec.Groups)
 	if err != nil {
 		if l.refused[at] == nil && later {
-			l.notes = append(l.notes, fmt.Sprintf("interface %s cannot be joined: %s", at.iface, err))
+			l.note("interface %s cannot be joined: %s", at.iface, err)
 		}
 		l.refused[at] = err
 		return
@@ -189,7 +191,14 @@ func (l *Listener) sit(at seat, later bool) {
 	delete(l.refused, at)
 	l.sockets[at] = s
 	if later {
-		l.notes = append(l.notes, fmt.Sprintf("interface %s joined", at.iface))
+		l.note("interface %s joined", at.iface)
+	}
+}
+
+// note keeps a line for Notes, once of the several sockets of an interface.
+func (l *Listener) note(format string, args ...any) {
+	if line := fmt.Sprintf(format, args...); !slices.Contains(l.notes, line) {
+		l.notes = append(l.notes, line)
 	}
 }
 

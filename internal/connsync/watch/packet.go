@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -112,11 +113,22 @@ func (t *Tap) String() string {
 	return fmt.Sprintf("packets of %s to UDP port %s", t.iface, portList(t.ports))
 }
 
+// portList is the ports in a few words: "8848", "8848-8851", "8848,8860".
 func portList(ports []uint16) string {
-	if n := len(ports); n > 1 {
-		return fmt.Sprintf("%d-%d", ports[0], ports[n-1])
+	var parts []string
+	for i := 0; i < len(ports); {
+		first := ports[i]
+		last := first
+		for i++; i < len(ports) && ports[i] == last+1; i++ {
+			last = ports[i]
+		}
+		if first == last {
+			parts = append(parts, fmt.Sprint(first))
+		} else {
+			parts = append(parts, fmt.Sprintf("%d-%d", first, last))
+		}
 	}
-	return fmt.Sprint(ports[0])
+	return strings.Join(parts, ",")
 }
 
 // tapBatch bounds how many packets are handed over at once.
