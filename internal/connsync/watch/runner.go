@@ -129,6 +129,9 @@ func (r *Runner) work(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.ready:
+			if ctx.Err() != nil {
+				return // both were there; what waits is dropped
+			}
 			r.one(ctx)
 		case <-r.done:
 			// Closed: what still waits is done, then it ends.
