@@ -8,6 +8,7 @@ import (
 
 	"github.com/kaname-lb/kaname/internal/connsync/connsyncio"
 	"github.com/kaname-lb/kaname/internal/lab"
+	"github.com/kaname-lb/kaname/internal/lvs"
 )
 
 func TestCutStreamIsResumed(t *testing.T) {
@@ -95,5 +96,24 @@ func TestMissedChangesAreHealed(t *testing.T) {
 	await(t, "the whole table is announced", 10*time.Second, func() bool { return b.table.len() == 5000 })
 	if s := a.Status().Sent; s.Missed != 7 || s.Connections != 5000 {
 		t.Errorf("sent %+v", s)
+	}
+}
+
+func TestHalfOpenConnectionsAreNotAnnounced(t *testing.T) {
+	t.Parallel()
+	l := segment(t, "a", "b")
+	ta := newFake()
+	all := connections(0, 10)
+	for i := range 5 {
+		all[i].State = lvs.StateSynRecv
+	}
+	ta.Change(all...)
+	start(t, l.Host("a"), connsyncio.Spec{}, ta, true, false)
+	b := start(t, l.Host("b"), connsyncio.Spec{}, newFake(), false, true)
+	b.hears(t, 1)
+	ta.Miss(1)
+	await(t, "the whole table is announced", 10*time.Second, func() bool { return b.table.len() == 5 })
+	if _, ok := b.table.get(all[0].Client); ok {
+		t.Error("a connection in SYN_RECV was announced")
 	}
 }
