@@ -117,3 +117,27 @@ func TestHalfOpenConnectionsAreNotAnnounced(t *testing.T) {
 		t.Error("a connection in SYN_RECV was announced")
 	}
 }
+
+func TestStreamIsOlderThanWhatHappensMeanwhile(t *testing.T) {
+	t.Parallel()
+	l := segment(t, "a", "b")
+	ta, tb := newFake(), newFake()
+	all := connections(0, 10)
+	ta.Change(all...)
+	changed := all[5]
+	changed.State, changed.Timeout = lvs.StateFinWait, 2*time.Minute
+	var once sync.Once
+	ta.walked = func(uint32) { once.Do(func() { tb.Change(changed) }) }
+	start(t, l.Host("a"), connsyncio.Spec{CatchUp: true}, ta, true, false)
+	b := start(t, l.Host("b"), connsyncio.Spec{CatchUp: true}, tb, false, true)
+	await(t, "the catch-up is complete", 10*time.Second, func() bool {
+		c := b.Status().CatchUp
+		return c != nil && c.State == "complete"
+	})
+	if got, _ := tb.get(changed.Client); got.State != lvs.StateFinWait {
+		t.Errorf("the stream has put it back to %s", got.StateName())
+	}
+	if s := b.Status().Received.Placements; s["stale"] != 1 {
+		t.Errorf("placements %v", s)
+	}
+}
