@@ -264,7 +264,10 @@ func (a *announcing) walk(now time.Time) {
 		return
 	}
 	for i := range part {
-		a.out.Add(&part[i])
+		// LVS does not announce a connection that is being set up.
+		if c := &part[i]; c.Template || c.State.Announced(c.Protocol) {
+			a.out.Add(c)
+		}
 	}
 	a.out.Cut()
 	a.out.Walked(now, len(part), a.cursor == 0)

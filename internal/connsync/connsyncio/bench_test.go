@@ -20,10 +20,11 @@ type sink struct {
 	made     lvs.Connection
 	offer    chan int
 	injected atomic.Int64
+	arrived  chan struct{}
 }
 
 func newSink(n uint32) *sink {
-	return &sink{n: n, made: connections(0, 1)[0], offer: make(chan int, 1)}
+	return &sink{n: n, made: connections(0, 1)[0], offer: make(chan int, 1), arrived: make(chan struct{}, 1)}
 }
 
 func (s *sink) SetSync(*lvs.SyncRules) error { return nil }
@@ -50,6 +51,10 @@ func (s *sink) fill(buf []lvs.Connection, n int) []lvs.Connection {
 func (s *sink) Inject(cs []lvs.Connection, out []lvs.Placement, _ uint32) error {
 	clear(out)
 	s.injected.Add(int64(len(cs)))
+	select {
+	case s.arrived <- struct{}{}:
+	default:
+	}
 	return nil
 }
 
@@ -142,5 +147,22 @@ func BenchmarkAnnounce(b *testing.B) {
 			b.ReportMetric(sent/time.Since(begin).Seconds(), "conns/s")
 			b.ReportMetric(0, "ns/op")
 		})
+	}
+}
+
+// BenchmarkLatency is from a change at the master to its entry into the
+// backup's table.
+func BenchmarkLatency(b *testing.B) {
+	l := segment(b, "a", "b")
+	from, to := newSink(0), newSink(0)
+	startTable(b, l.Host("a"), connsyncio.Spec{}, from, true, false)
+	startTable(b, l.Host("b"), connsyncio.Spec{}, to, false, true).hears(b, 1)
+	for b.Loop() {
+		from.offer <- 1
+		select {
+		case <-to.arrived:
+		case <-time.After(5 * time.Second):
+			b.Fatal("a connection did not arrive")
+		}
 	}
 }
