@@ -218,13 +218,13 @@ func TestOneTimer(t *testing.T) {
 	if _, cmd := m.Update(timer()); cmd != nil {
 		t.Error("the timer of an older picture fetches too")
 	}
-	_, cmd := m.Update(later())
+	last := later()
+	_, cmd := m.Update(last)
 	if cmd == nil {
 		t.Fatal("the timer of the last picture fetches nothing")
 	}
-	m.Update(cmd())
 	m.Update(keys("space")[0])
-	if _, cmd := m.Update(later()); cmd != nil {
+	if _, cmd := m.Update(last); cmd != nil {
 		t.Error("a paused screen fetches")
 	}
 }
