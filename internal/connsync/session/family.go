@@ -21,8 +21,8 @@ type key[A address] struct {
 	template        bool
 }
 
-// record is a session in the table. One that was freed links to the next in
-// fwmark.
+// record is a session in the table. One without a timeout is free; those that
+// were freed link to the next in fwmark.
 type record[A address] struct {
 	key[A]
 	dest     A
@@ -41,31 +41,23 @@ type record[A address] struct {
 func (r *record[A]) deadline() int64 { return r.last + int64(r.timeout)*int64(time.Second) }
 
 const (
-	chunkLen = 1024
-	unused   = 0              // in due: the record is free
-	never    = math.MaxUint32 // later than any due
-	noRef    = math.MaxUint32
+	chunkLen = 1024 // records: no part of a chunk's memory pages is left over
+	blockLen = 64   // records whose soonest deadline is known
 	batchLen = 64
+	noRef    = math.MaxUint32
 )
-
-// chunk is a piece of the slab. Due has the deadlines alone, in whole seconds,
-// so that looking through a million of them takes less than a millisecond.
-type chunk[A address] struct {
-	records [chunkLen]record[A]
-	due     [chunkLen]uint32
-	soonest uint32 // no due is before it
-}
 
 // family is the sessions of one address family.
 type family[A address] struct {
-	index  index
-	chunks []*chunk[A]
-	free   uint32 // first of the records that were freed
-	fresh  uint32 // from here on no record was ever used
-	used   int
-	batch  batch[A]
-	hash   func(k *key[A], seed uint64) uint64
-	addr   func(A) netip.Addr
+	index   index
+	chunks  []*[chunkLen]record[A]
+	soonest []int64 // of each block: no deadline is before it
+	free    uint32  // first of the records that were freed
+	fresh   uint32  // from here on no record was ever used
+	used    int
+	batch   batch[A]
+	hash    func(k *key[A], seed uint64) uint64
+	addr    func(A) netip.Addr
 }
 
 // batch is connections of one message that have been read and not entered.
@@ -73,11 +65,12 @@ type batch[A address] struct {
 	n       int
 	records [batchLen]record[A]
 	hashes  [batchLen]uint64
-	touched uint64 // keeps the compiler from leaving reads out
+	refs    [batchLen]uint32 // what is probably its place; noRef: probably none
+	touched uint64           // keeps the compiler from leaving reads out
 }
 
 func (f *family[A]) at(ref uint32) *record[A] {
-	return &f.chunks[ref/chunkLen].records[ref%chunkLen]
+	return &f.chunks[ref/chunkLen][ref%chunkLen]
 }
 
 // find returns the session's record, nil if there is none.
@@ -120,49 +113,45 @@ func (f *family[A]) add(hash uint64, n *record[A]) {
 	f.used++
 }
 
-func (f *family[A]) extend() { f.chunks = append(f.chunks, &chunk[A]{soonest: never}) }
-
-// seconds is a time as due has it.
-func seconds(at int64) uint32 { return uint32(min(max(at/int64(time.Second), 1), never-1)) }
+func (f *family[A]) extend() {
+	f.chunks = append(f.chunks, new([chunkLen]record[A]))
+	for range chunkLen / blockLen {
+		f.soonest = append(f.soonest, math.MaxInt64)
+	}
+}
 
 // schedule notes a record's deadline.
 func (f *family[A]) schedule(ref uint32, r *record[A]) {
-	c := f.chunks[ref/chunkLen]
-	at := seconds(r.deadline())
-	c.due[ref%chunkLen] = at
-	c.soonest = min(c.soonest, at)
+	if d, s := r.deadline(), &f.soonest[ref/blockLen]; d < *s {
+		*s = d
+	}
 }
 
 func (f *family[A]) remove(hash uint64, ref uint32, r *record[A]) {
 	f.index.remove(hash, ref)
-	r.fwmark, f.free = f.free, ref
-	f.chunks[ref/chunkLen].due[ref%chunkLen] = unused
+	r.timeout, r.fwmark, f.free = 0, f.free, ref
 	f.used--
 }
 
 // expire removes what has run out at now, after telling gone.
 func (f *family[A]) expire(now int64, seed uint64, gone func(*record[A])) (n int) {
-	second := seconds(now)
-	for ci, c := range f.chunks {
-		if c.soonest > second {
+	for i, soonest := range f.soonest {
+		if soonest > now {
 			continue
 		}
-		soonest := uint32(never)
-		for i, due := range c.due {
-			if due == unused {
-				continue
+		soonest = math.MaxInt64
+		for ref := uint32(i * blockLen); ref < uint32((i+1)*blockLen); ref++ {
+			switch r := f.at(ref); {
+			case r.timeout == 0:
+			case r.deadline() <= now:
+				gone(r)
+				f.remove(f.hash(&r.key, seed), ref, r)
+				n++
+			default:
+				soonest = min(soonest, r.deadline())
 			}
-			if due <= second {
-				if r := &c.records[i]; r.deadline() <= now {
-					gone(r)
-					f.remove(f.hash(&r.key, seed), uint32(ci*chunkLen+i), r)
-					n++
-					continue
-				}
-			}
-			soonest = min(soonest, due)
 		}
-		c.soonest = soonest
+		f.soonest[i] = soonest
 	}
 	return n
 }
@@ -170,13 +159,12 @@ func (f *family[A]) expire(now int64, seed uint64, gone func(*record[A])) (n int
 // walk yields the records from ref on until yield returns false, and returns
 // the ref to go on with.
 func (f *family[A]) walk(from int, yield func(*record[A]) bool) int {
-	for at := from; at < len(f.chunks)*chunkLen; at++ {
-		c := f.chunks[at/chunkLen]
-		if c.due[at%chunkLen] != unused && !yield(&c.records[at%chunkLen]) {
+	for at := from; at < int(f.fresh); at++ {
+		if r := f.at(uint32(at)); r.timeout != 0 && !yield(r) {
 			return at + 1
 		}
 	}
-	return len(f.chunks) * chunkLen
+	return int(f.fresh)
 }
 
 // view fills s with the record.
@@ -202,11 +190,22 @@ func (f *family[A]) touch() {
 			sum += s.slots[h&uint64(len(s.slots)-1)]
 		}
 	}
-	for _, h := range b.hashes[:b.n] {
-		if ref := f.index.candidate(h); ref != noRef {
-			c := f.chunks[ref/chunkLen]
-			sum += uint64(c.records[ref%chunkLen].state) + uint64(c.due[ref%chunkLen])
+	for i, h := range b.hashes[:b.n] {
+		ref := f.index.candidate(h)
+		if b.refs[i] = ref; ref != noRef {
+			sum += uint64(f.at(ref).state)
 		}
 	}
 	b.touched += sum
+}
+
+// lookup is find for the batch's connection i, after touch.
+func (f *family[A]) lookup(i int) (uint32, *record[A]) {
+	b := &f.batch
+	if ref := b.refs[i]; ref != noRef {
+		if r := f.at(ref); r.key == b.records[i].key && r.timeout != 0 {
+			return ref, r
+		}
+	}
+	return f.find(b.hashes[i], &b.records[i].key)
 }

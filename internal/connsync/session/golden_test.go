@@ -180,3 +180,12 @@ func TestRefusalsAreCounted(t *testing.T) {
 func at(seconds float64) time.Time {
 	return time.Unix(1_800_000_000, 0).Add(time.Duration(seconds * 1e9))
 }
+
+// messagesOf are a capture's messages, as seeds.
+func messagesOf(tb testing.TB, name string) (all [][]byte) {
+	tb.Helper()
+	for _, d := range connsynctest.Messages(tb, captures, name) {
+		all = append(all, d.Payload)
+	}
+	return all
+}

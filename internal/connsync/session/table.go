@@ -25,6 +25,11 @@ type Options struct {
 	SyncIDs []uint8
 	// Key refuses messages without its proof of origin.
 	Key *connsync.Key
+	// Parts above 1 (at most 256) makes the table take only the sessions of one
+	// of so many parts, the one with the number Part, from 0. Tables for all parts, with the
+	// same Seed, hold each session once, and can be filled by a goroutine each; a
+	// broken message and refused connections are counted by every one of them.
+	Parts, Part int
 	// Seed makes the places of sessions unpredictable; give a random number.
 	Seed uint64
 }
@@ -156,7 +161,7 @@ func (t *Table) Walk(cursor uint64, n int, yield func(*Session) bool) uint64 {
 			n--
 			return more && n > 0
 		})
-		if at < len(t.four.chunks)*chunkLen {
+		if at < int(t.four.fresh) {
 			return uint64(at)
 		}
 		cursor = six
@@ -170,7 +175,7 @@ func (t *Table) Walk(cursor uint64, n int, yield func(*Session) bool) uint64 {
 		n--
 		return more && n > 0
 	})
-	if at < len(t.six.chunks)*chunkLen {
+	if at < int(t.six.fresh) {
 		return six | uint64(at)
 	}
 	return 0
