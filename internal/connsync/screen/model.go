@@ -47,6 +47,7 @@ type Model struct {
 	picture       Picture
 	fetching      bool // a fetch is on its way
 	again         bool // what it brings is out of date
+	pictures      int
 
 	editing bool   // of the filter
 	input   string // as typed
@@ -66,7 +67,9 @@ const (
 
 type (
 	fetched struct{ picture Picture }
-	refetch struct{}
+	// refetch is the timer of the picture with that number: a later picture has
+	// another one.
+	refetch struct{ picture int }
 )
 
 // Init implements tea.Model.
@@ -96,9 +99,11 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			return m, m.fetch()
 		}
 		m.picture = msg.picture
-		return m, tea.Tick(max(refresh, share*msg.picture.Took), func(time.Time) tea.Msg { return refetch{} })
+		m.pictures++
+		next := refetch{m.pictures}
+		return m, tea.Tick(max(refresh, share*msg.picture.Took), func(time.Time) tea.Msg { return next })
 	case refetch:
-		if m.paused {
+		if m.paused || msg.picture != m.pictures {
 			return m, nil
 		}
 		return m, m.fetch()

@@ -49,7 +49,7 @@ func (t *Table) plain(now int64, syncID uint8, director uint16, b []byte) int {
 	n.dest, n.dport = [4]byte(b[32:36]), binary.BigEndian.Uint16(b[14:])
 	n.director, n.state, n.syncID, n.version = director, uint8(state), syncID, 1
 	n.flags, n.fwmark, n.timeout = uint32(flags), binary.BigEndian.Uint32(b[16:]), binary.BigEndian.Uint32(b[20:])
-	return collect(t, &t.four, now)
+	return collect(t, &t.four, now, hash4(&n.key, t.opt.Seed))
 }
 
 // any takes t.conn, like plain.
@@ -68,24 +68,27 @@ func (t *Table) any(now int64, version, syncID uint8, director uint16) int {
 		n := &t.four.batch.records[t.four.batch.n]
 		fill(n, c, engine, version, syncID, director)
 		n.client, n.virtual, n.dest = c.Client.Addr().As4(), c.Virtual.Addr().As4(), c.Dest.Addr().As4()
-		return collect(t, &t.four, now)
+		return collect(t, &t.four, now, hash4(&n.key, t.opt.Seed))
 	}
 	n := &t.six.batch.records[t.six.batch.n]
 	fill(n, c, engine, version, syncID, director)
 	n.client, n.virtual, n.dest = c.Client.Addr().As16(), c.Virtual.Addr().As16(), c.Dest.Addr().As16()
-	return collect(t, &t.six, now)
+	return collect(t, &t.six, now, hash6(&n.key, t.opt.Seed))
 }
 
 // collect completes the record that was put behind a batch, and enters the
 // batch when it is full.
-func collect[A address](t *Table, f *family[A], now int64) int {
+func collect[A address](t *Table, f *family[A], now int64, hash uint64) int {
+	if t.opt.Parts > 1 && int(hash>>48&0xff)%t.opt.Parts != t.opt.Part {
+		return 0
+	}
 	b := &f.batch
 	n := &b.records[b.n]
 	if n.timeout == 0 {
 		n.timeout = uint32(lvs.ConnState(n.state).DefaultTimeout(lvs.Protocol(n.protocol), n.template) / time.Second)
 	}
 	n.first, n.last = now, now
-	b.hashes[b.n] = f.hash(&n.key, t.opt.Seed)
+	b.hashes[b.n] = hash
 	if b.n++; b.n < batchLen {
 		return 0
 	}
@@ -102,7 +105,8 @@ func flush[A address](t *Table, f *family[A]) (taken int) {
 	}
 	f.touch()
 	for i := range b.n {
-		if enter(t, f, b.hashes[i], &b.records[i]) {
+		ref, r := f.lookup(i)
+		if enter(t, f, b.hashes[i], ref, r, &b.records[i]) {
 			taken++
 		}
 	}
@@ -129,9 +133,9 @@ func (t *Table) accepts(c *connsync.Conn, version int, director uint16) bool {
 	return !t.opt.NoTemplates || !c.IsTemplate()
 }
 
-// enter brings what a message says into the table.
-func enter[A address](t *Table, f *family[A], h uint64, n *record[A]) bool {
-	ref, r := f.find(h, &n.key)
+// enter brings what a message says into the table, where the session has the
+// record r, or none.
+func enter[A address](t *Table, f *family[A], h uint64, ref uint32, r, n *record[A]) bool {
 	if r != nil && r.deadline() <= n.last {
 		ended(t, f, r)
 		f.remove(h, ref, r)

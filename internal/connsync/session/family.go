@@ -65,7 +65,8 @@ type batch[A address] struct {
 	n       int
 	records [batchLen]record[A]
 	hashes  [batchLen]uint64
-	touched uint64 // keeps the compiler from leaving reads out
+	refs    [batchLen]uint32 // what is probably its place; noRef: probably none
+	touched uint64           // keeps the compiler from leaving reads out
 }
 
 func (f *family[A]) at(ref uint32) *record[A] {
@@ -189,10 +190,22 @@ func (f *family[A]) touch() {
 			sum += s.slots[h&uint64(len(s.slots)-1)]
 		}
 	}
-	for _, h := range b.hashes[:b.n] {
-		if ref := f.index.candidate(h); ref != noRef {
+	for i, h := range b.hashes[:b.n] {
+		ref := f.index.candidate(h)
+		if b.refs[i] = ref; ref != noRef {
 			sum += uint64(f.at(ref).state)
 		}
 	}
 	b.touched += sum
+}
+
+// lookup is find for the batch's connection i, after touch.
+func (f *family[A]) lookup(i int) (uint32, *record[A]) {
+	b := &f.batch
+	if ref := b.refs[i]; ref != noRef {
+		if r := f.at(ref); r.key == b.records[i].key && r.timeout != 0 {
+			return ref, r
+		}
+	}
+	return f.find(b.hashes[i], &b.records[i].key)
 }

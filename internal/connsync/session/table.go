@@ -25,6 +25,11 @@ type Options struct {
 	SyncIDs []uint8
 	// Key refuses messages without its proof of origin.
 	Key *connsync.Key
+	// Parts above 1 (at most 256) makes the table take only the sessions of one
+	// of so many parts, the one with the number Part, from 0. Tables for all parts, with the
+	// same Seed, hold each session once, and can be filled by a goroutine each; a
+	// broken message and refused connections are counted by every one of them.
+	Parts, Part int
 	// Seed makes the places of sessions unpredictable; give a random number.
 	Seed uint64
 }

@@ -164,6 +164,38 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// TestParts: of tables for all parts each session is in one.
+func TestParts(t *testing.T) {
+	var all [][]byte
+	for _, name := range []string{"i-burst", "d-ipv6", "e-persistence"} {
+		all = append(all, messagesOf(t, name)...)
+	}
+	whole := session.New(session.Options{Seed: 5})
+	tables := []*session.Table{whole}
+	for i := range 3 {
+		tables = append(tables, session.New(session.Options{Seed: 5, Parts: 3, Part: i}))
+	}
+	var n [4]int
+	for i, tab := range tables {
+		for _, m := range all {
+			k, err := tab.Apply(at(0), lb1, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n[i] += k
+		}
+	}
+	sessions := tables[1].Len() + tables[2].Len() + tables[3].Len()
+	if sessions != whole.Len() || n[1]+n[2]+n[3] != n[0] {
+		t.Errorf("%d sessions of %d, %d connections of %d", sessions, whole.Len(), n[1]+n[2]+n[3], n[0])
+	}
+	for i, tab := range tables[1:] {
+		if tab.Len() < whole.Len()/5 {
+			t.Errorf("part %d has only %d of %d sessions", i, tab.Len(), whole.Len())
+		}
+	}
+}
+
 func TestWalkInPieces(t *testing.T) {
 	tab := session.New(session.Options{Expected: 100})
 	want := map[string]bool{}
