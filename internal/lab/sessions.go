@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -173,11 +174,12 @@ type SessionResult struct {
 
 // String is a summary with the first failures.
 func (r *SessionResult) String() string {
-	s := fmt.Sprintf("%d exchanges, longest %s, %d connections failed", r.Exchanges, r.MaxWait.Round(time.Millisecond), len(r.Failed))
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d exchanges, longest %s, %d connections failed", r.Exchanges, r.MaxWait.Round(time.Millisecond), len(r.Failed))
 	for _, err := range r.Failed[:min(len(r.Failed), 5)] {
-		s += "\n  " + err.Error()
+		fmt.Fprintf(&b, "\n  %v", err)
 	}
-	return s
+	return b.String()
 }
 
 // Talk exchanges words on every connection, one every pause, until ctx ends;

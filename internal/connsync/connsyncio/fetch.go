@@ -177,6 +177,7 @@ func (f *fetching) read(c net.Conn, in *connsync.Seal, mark uint32) error {
 			if frame.Total != f.total {
 				return fmt.Errorf("catch-up: %d connections came, the master sent %d", f.total, frame.Total)
 			}
+			f.whole()
 			return nil
 		default:
 			return fmt.Errorf("catch-up: a frame of type %d is not for a backup", frame.Type)
@@ -188,6 +189,16 @@ func (f *fetching) read(c net.Conn, in *connsync.Seal, mark uint32) error {
 			return err
 		}
 		f.came(&frame)
+	}
+}
+
+// whole notes how many the master really sent: what its welcome said was about
+// a second old.
+func (f *fetching) whole() {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	if c := f.d.catchUp; c != nil && !f.what.Verify {
+		c.Want = c.Have
 	}
 }
 

@@ -15,7 +15,7 @@ func (d *Daemon) Status() *snapshot.Sync {
 	defer d.mu.Unlock()
 	s := &snapshot.Sync{
 		Role: d.role.String(), Since: d.since, Interface: d.spec.Interface, Group: netip.AddrPortFrom(d.spec.Group, d.spec.Port),
-		SyncID: d.spec.SyncID, MaxLen: d.spec.MaxLen, Keyed: d.key != nil, Serving: d.streams.serving,
+		SyncID: d.spec.SyncID, MaxLen: d.spec.MaxLen, TTL: d.spec.TTL, Keyed: d.key != nil, Serving: d.streams.serving,
 		Sent: snapshot.SyncSent{
 			Datagrams: d.sent.datagrams, Bytes: d.sent.bytes, Connections: d.sent.connections,
 			Missed: d.sent.missed, Dropped: d.sent.dropped, Errors: d.sent.errors, Unfit: d.sent.unfit,
