@@ -17,6 +17,9 @@ var scenarios = []struct {
 	run  func(*testing.T)
 }{
 	{"facts", testFacts},
+	{"kernel-to-kernel", failover("kernel", "kernel")},
+	{"kernel-to-kaname", failover("kernel", "kaname")},
+	{"kaname-to-kernel", failover("kaname", "kernel")},
 }
 
 // binaryVariable names the kaname under test, for the guest.

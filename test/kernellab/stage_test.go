@@ -3,8 +3,11 @@ package kernellab
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,4 +108,8 @@ func connections(t *testing.T, listing string) map[string]string {
 		table[key] = f[0] + " " + f[2]
 	}
 	return table
+}
+
+func sortedValues(m map[string]netip.Addr) []netip.Addr {
+	return slices.SortedFunc(maps.Values(m), netip.Addr.Compare)
 }
