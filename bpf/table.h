@@ -358,6 +358,14 @@ AI bool conn_dead(const struct conn *e, __u32 w, __u32 now)
  * Below, the emptier one: that is what keeps both from filling up. */
 #define ROOMY (WAYS / 2)
 
+/* Who inserts. A run of lb_inject is interrupted by packets on the same CPU, so
+ * each has working memory of its own. */
+enum owner {
+	OWNER_PACKET = 0,
+	OWNER_INJECT,
+	OWNERS,
+};
+
 /* What claim found in its two sets. */
 struct survey {
 	__u32 set[2];
@@ -378,7 +386,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__type(key, __u32);
 	__type(value, struct survey);
-	__uint(max_entries, 1);
+	__uint(max_entries, OWNERS);
 } surveys SEC(".maps");
 
 struct survey_ref {
@@ -450,10 +458,9 @@ AI bool take_free(__u32 loc)
  * that of a half-open connection. Established ones are never touched. The
  * result is the locator of a way whose tag is TAG_CLAIMED, or LOC_NONE.
  */
-__noinline __u32 claim(const struct place *pl, __u32 now)
+__noinline __u32 claim(const struct place *pl, __u32 now, __u32 owner)
 {
-	__u32 zero = 0;
-	struct survey *v = bpf_map_lookup_elem(&surveys, &zero);
+	struct survey *v = bpf_map_lookup_elem(&surveys, &owner);
 	struct survey_ref ref = { .v = v };
 
 	if (!pl || !v)

@@ -1,0 +1,186 @@
+package session
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/kaname-lb/kaname/internal/connsync"
+	"github.com/kaname-lb/kaname/internal/lvs"
+)
+
+// refuse counts what is wrong with a message.
+func (t *Table) refuse(err error) error {
+	if e, ok := errors.AsType[*connsync.Error](err); ok {
+		t.stats.Refused[e.Reason]++
+	}
+	return err
+}
+
+// read takes the connections of a message.
+func (t *Table) read(now int64, r *connsync.Reader, director uint16) (n int) {
+	for {
+		taken := false
+		switch b := r.Plain(); {
+		case b != nil:
+			taken = t.plain(now, r.SyncID, director, b)
+		case r.Next(&t.conn):
+			taken = t.any(now, uint8(r.Version), r.SyncID, director)
+		default:
+			return n
+		}
+		if taken {
+			n++
+		}
+	}
+}
+
+// plain takes a connection of which nothing but its bytes was read: version 1,
+// IPv4, no options.
+func (t *Table) plain(now int64, syncID uint8, director uint16, b []byte) bool {
+	_ = b[35]
+	state, flags := binary.BigEndian.Uint16(b[8:]), connsync.Flags(binary.BigEndian.Uint32(b[4:]))
+	if b[1] != uint8(lvs.TCP) || state >= lvs.NumTCPStates || flags&(connsync.Template|connsync.OnePacket) != 0 {
+		c := connsync.Conn{Protocol: lvs.Protocol(b[1]), State: state, Flags: flags}
+		if !t.accepts(&c, 1, director) {
+			return false
+		}
+	}
+	n := &t.new4
+	n.key = key[[4]byte]{
+		client: [4]byte(b[24:28]), virtual: [4]byte(b[28:32]),
+		cport: binary.BigEndian.Uint16(b[10:]), vport: binary.BigEndian.Uint16(b[12:]),
+		protocol: b[1], template: flags&connsync.Template != 0,
+	}
+	n.dest, n.dport = [4]byte(b[32:36]), binary.BigEndian.Uint16(b[14:])
+	n.director, n.state, n.syncID, n.version = director, uint8(state), syncID, 1
+	n.flags, n.fwmark, n.timeout = uint32(flags), binary.BigEndian.Uint32(b[16:]), binary.BigEndian.Uint32(b[20:])
+	return enter(t, &t.four, now, n)
+}
+
+// any takes t.conn.
+func (t *Table) any(now int64, version, syncID uint8, director uint16) bool {
+	c := &t.conn
+	if !t.accepts(c, int(version), director) {
+		return false
+	}
+	engine := uint32(0)
+	if data := c.Option(connsync.OptionEngineData); version == 1 && c.IsTemplate() && data != nil {
+		engine = hashBytes(data, c.Option(connsync.OptionEngineName))
+	}
+	if c.Client.Addr().Is4() {
+		n := &t.new4
+		fill(n, c, engine, version, syncID, director)
+		n.client, n.virtual, n.dest = c.Client.Addr().As4(), c.Virtual.Addr().As4(), c.Dest.Addr().As4()
+		return enter(t, &t.four, now, n)
+	}
+	n := &t.new6
+	fill(n, c, engine, version, syncID, director)
+	n.client, n.virtual, n.dest = c.Client.Addr().As16(), c.Virtual.Addr().As16(), c.Dest.Addr().As16()
+	return enter(t, &t.six, now, n)
+}
+
+func fill[A address](n *record[A], c *connsync.Conn, engine uint32, version, syncID uint8, director uint16) {
+	n.key = key[A]{
+		engine: engine, cport: c.Client.Port(), vport: c.Virtual.Port(),
+		protocol: uint8(c.Protocol), template: c.IsTemplate(),
+	}
+	n.dport, n.director, n.state, n.syncID, n.version = c.Dest.Port(), director, uint8(c.State), syncID, version
+	n.flags, n.fwmark, n.timeout = uint32(c.Flags), c.FWMark, c.Timeout
+}
+
+// accepts says whether a receiver keeps the connection, and counts it if not.
+func (t *Table) accepts(c *connsync.Conn, version int, director uint16) bool {
+	if reason := c.Refusal(version); reason != connsync.ReasonNone {
+		t.stats.Refused[reason]++
+		t.directors[director].Refused++
+		return false
+	}
+	return !t.opt.NoTemplates || !c.IsTemplate()
+}
+
+// enter brings what a message says into the table.
+func enter[A address](t *Table, f *family[A], now int64, n *record[A]) bool {
+	if n.timeout == 0 {
+		n.timeout = uint32(lvs.ConnState(n.state).DefaultTimeout(lvs.Protocol(n.protocol), n.template) / time.Second)
+	}
+	n.first, n.last = now, now
+	h := f.hash(&n.key, t.opt.Seed)
+	ref, r := f.find(h, &n.key)
+	if r != nil && r.deadline() <= now {
+		ended(t, f, r)
+		f.remove(h, ref, r)
+		r = nil
+	}
+	if r == nil {
+		return create(t, f, h, n)
+	}
+	return update(t, f, ref, r, n)
+}
+
+func create[A address](t *Table, f *family[A], hash uint64, n *record[A]) bool {
+	if t.Len() >= t.opt.MaxSessions {
+		t.stats.Full++
+		return false
+	}
+	f.add(hash, n)
+	t.stats.Created++
+	t.directors[n.director].Sessions++
+	if t.kinds&Created != 0 {
+		tell(t, f, Created, n.last, n, n)
+	}
+	return true
+}
+
+// update makes r what n says. A connection with another destination is another
+// connection: its end is passed over, anything else takes the place
+// (net/netfilter/ipvs/ip_vs_sync.c, ip_vs_proc_conn).
+func update[A address](t *Table, f *family[A], ref uint32, r, n *record[A]) bool {
+	kinds := Refreshed
+	if r.dest != n.dest || r.dport != n.dport {
+		if n.flags&uint32(connsync.Inactive) != 0 && !n.template {
+			t.stats.Stale++
+			return false
+		}
+		kinds = Moved
+	} else {
+		n.first = r.first
+	}
+	if r.director != n.director || r.syncID != n.syncID {
+		t.directors[r.director].Sessions--
+		t.directors[n.director].Sessions++
+		kinds |= Moved
+	}
+	if r.state != n.state || r.fwmark != n.fwmark {
+		kinds |= Changed
+	}
+	if kinds != Refreshed {
+		kinds &^= Refreshed
+	}
+	if t.kinds&kinds != 0 {
+		before := *r
+		tell(t, f, kinds, n.last, n, &before)
+	}
+	*r = *n
+	f.schedule(ref, r)
+	return true
+}
+
+// ended tells of a session that ran out.
+func ended[A address](t *Table, f *family[A], r *record[A]) {
+	t.stats.Expired++
+	t.directors[r.director].Sessions--
+	if t.kinds&Expired != 0 {
+		tell(t, f, Expired, r.deadline(), r, r)
+	}
+}
+
+func tell[A address](t *Table, f *family[A], kinds Kind, at int64, r, before *record[A]) {
+	var old Session
+	e := &t.event
+	e.Kinds, e.Time = kinds, time.Unix(0, at).UTC()
+	f.view(r, t.directors, &e.Session)
+	f.view(before, t.directors, &old)
+	e.Before = Before{State: old.State, FWMark: old.FWMark, Dest: old.Dest, Director: old.Director, SyncID: old.SyncID}
+	t.listen(e)
+}
