@@ -18,6 +18,7 @@ import (
 // director is one of the two at the site: kaname, or keepalived with the
 // kernel's IPVS.
 type director interface {
+	name() string
 	// list is what `ipvsadm` with these flags prints.
 	list(t *testing.T, flags ...string) string
 	// syncs says in which role its sync daemon is: "master", "backup", or else.
@@ -51,6 +52,8 @@ func start(t *testing.T, kind string, h *lab.Host, config string) director {
 
 type kanameDirector struct{ *lab.Director }
 
+func (d kanameDirector) name() string { return "kaname on " + d.Host.Name() }
+
 func (d kanameDirector) log() string { return d.Process.Log() }
 
 func (d kanameDirector) list(t *testing.T, flags ...string) string {
@@ -73,7 +76,7 @@ func (d kanameDirector) sync(t *testing.T) *snapshot.Sync {
 		t.Fatalf("status --json of %s: %v:\n%s", d.Host.Name(), err, out)
 	}
 	if s.Sync == nil {
-		t.Fatalf("status --json of %s has no sync:\n%s", d.Host.Name(), out)
+		t.Fatalf("status --json of %s says nothing of synchronisation", d.Host.Name())
 	}
 	return s.Sync
 }
@@ -95,7 +98,7 @@ func startKeepalived(t *testing.T, h *lab.Host, config string) kernelDirector {
 		t.Fatal(err)
 	}
 	p, err := h.Start(lab.Program{Args: []string{
-		"keepalived", "--dont-fork", "--log-console", "--log-detail", "-f", file("keepalived.conf"),
+		"keepalived", "--dont-fork", "--log-console", "-f", file("keepalived.conf"),
 		"-p", file("keepalived.pid"), "-r", file("vrrp.pid"), "-c", file("check.pid"),
 	}})
 	if err != nil {
@@ -103,6 +106,8 @@ func startKeepalived(t *testing.T, h *lab.Host, config string) kernelDirector {
 	}
 	return kernelDirector{h, p}
 }
+
+func (d kernelDirector) name() string { return "the kernel of " + d.host.Name() }
 
 func (d kernelDirector) log() string { return d.Log() }
 
@@ -125,6 +130,12 @@ type entry struct {
 
 // connection names an entry.
 type connection struct{ client, virtual, destination netip.AddrPort }
+
+func (c connection) String() string {
+	return fmt.Sprintf("%s -> %s -> %s", c.client, c.virtual, c.destination)
+}
+
+func (e entry) String() string { return fmt.Sprintf("%s %s for %s", e.protocol, e.state, e.left) }
 
 // entries reads a director's connection table.
 func entries(t *testing.T, d director) map[connection]entry {
@@ -154,6 +165,29 @@ func parseEntries(t *testing.T, listing string) map[connection]entry {
 		all[c] = entry{f[0], f[2], leftOf(t, f[1])}
 	}
 	return all
+}
+
+// like says in what e differs from what is wanted: its time was set when it was
+// announced, and watching has taken a part of it.
+func (e entry) like(want entry) error {
+	if e.protocol != want.protocol || e.state != want.state || e.left > want.left || e.left < want.left-2*time.Minute {
+		return fmt.Errorf("%q, want %q", e, want)
+	}
+	return nil
+}
+
+// listed waits until a director lists the entries.
+func listed(t *testing.T, d director, want map[connection]entry) {
+	t.Helper()
+	eventually(t, "all listed by "+d.name(), func() error {
+		got := entries(t, d)
+		for c, e := range want {
+			if err := got[c].like(e); err != nil {
+				return fmt.Errorf("%s: %w (of %d entries)", c, err, len(got))
+			}
+		}
+		return nil
+	})
 }
 
 // leftOf reads minutes and seconds.

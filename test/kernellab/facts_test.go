@@ -2,108 +2,56 @@ package kernellab
 
 import (
 	"encoding/binary"
-	"fmt"
+	"net"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kaname-lb/kaname/internal/connsync"
 	"github.com/kaname-lb/kaname/internal/lab"
 	"github.com/kaname-lb/kaname/internal/lvs"
 )
 
-// announced is a connection in a datagram, and whether the kernel must have it
-// afterwards.
-type announced struct {
-	conn  connsync.Conn
-	shown string // protocol and state in ipvsadm -Lnc; "" for none
+// facts is a kernel that is backup, and what was announced to it.
+type facts struct {
+	backup kernelDirector
+	socket net.PacketConn
+	port   uint16
+	want   map[connection]entry
 }
 
 // testFacts sends what kaname's design rests on to a kernel that is backup:
 // bytes behind the last counted connection, datagrams without a connection,
 // and options that the kernel does not know.
 func testFacts(t *testing.T) {
-	modprobe(t, "ip_vs")
-	l := stage(t, lab.Topology{
-		Segments: []lab.SegmentSpec{{Name: "lan"}},
-		Hosts: []lab.HostSpec{
-			{Name: "lb1", Ifaces: []lab.IfaceSpec{{Name: "eth0", Segment: "lan", Addrs: []string{"10.7.0.11/24"}}}},
-			{Name: "lb2", Ifaces: []lab.IfaceSpec{{Name: "eth0", Segment: "lan", Addrs: []string{"10.7.0.12/24"}}}},
-		},
-	})
-	lb2 := l.Host("lb2")
-	run(t, lb2, "ipvsadm", "--start-daemon", "backup", "--mcast-interface", "eth0", "--syncid", "7")
-	run(t, l.Host("lb1"), "ip", "route", "add", "224.0.0.0/4", "dev", "eth0")
+	f := newFacts(t)
 	before := kernelLog(t)
-
 	key, err := connsync.NewKey("secret of the facts")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{}
-	port := uint16(40000)
-	number := func(conns []announced) []connsync.Conn {
-		var out []connsync.Conn
-		for _, a := range conns {
-			port++
-			c := a.conn
-			if c.Flags&connsync.Template == 0 {
-				c.Client = netip.AddrPortFrom(c.Client.Addr(), port)
-			} else {
-				// a template has no client port: another address for each
-				b := c.Client.Addr().As16()
-				b[15] = byte(port)
-				c.Client = netip.AddrPortFrom(netip.AddrFrom16(b).Unmap(), 0)
-			}
-			if a.shown != "" {
-				want[c.Client.String()+" "+c.Virtual.String()+" "+c.Dest.String()] = a.shown
-			}
-			out = append(out, c)
-		}
-		return out
-	}
-	socket := announcer(t, l.Host("lb1"))
-	send := func(b []byte) {
-		t.Helper()
-		if _, err := socket.WriteTo(b, group); err != nil {
-			t.Fatal(err)
-		}
-	}
-	all := everyKind()
-	for _, tr := range []struct {
-		name  string
+	for _, trailer := range []struct {
 		size  int
-		write func([]connsync.Conn) []byte
+		write func(...connsync.Conn) []byte
 	}{
-		{"none", 0, func(c []connsync.Conn) []byte { return datagram(t, c, false, nil) }},
-		{"plain", 32, func(c []connsync.Conn) []byte { return datagram(t, c, true, nil) }},
-		{"keyed", 48, func(c []connsync.Conn) []byte { return datagram(t, c, true, key) }},
+		{0, func(c ...connsync.Conn) []byte { return datagram(t, false, nil, c...) }},
+		{32, func(c ...connsync.Conn) []byte { return datagram(t, true, nil, c...) }},
+		{48, func(c ...connsync.Conn) []byte { return datagram(t, true, key, c...) }},
 	} {
-		bare := datagram(t, nil, false, nil)
-		if got := len(tr.write(nil)) - len(bare); got != tr.size {
-			t.Errorf("trailer %s has %d bytes, want %d", tr.name, got, tr.size)
+		beacon := trailer.write()
+		if got := len(beacon) - len(datagram(t, false, nil)); got != trailer.size {
+			t.Errorf("the trailer has %d bytes, want %d", got, trailer.size)
 		}
-		send(tr.write(nil)) // the beacon
-		for _, a := range all {
-			send(tr.write(number([]announced{a}))) // each kind last before the trailer
+		f.send(t, beacon)
+		for _, c := range everyKind() {
+			f.send(t, trailer.write(f.wanted(c)...)) // each is the last before the trailer
 		}
-		send(tr.write(number(all)))
+		f.send(t, trailer.write(f.wanted(everyKind()...)...))
 	}
-	var got map[string]string
-	arrived := func() {
-		t.Helper()
-		eventually(t, "all announced connections in the kernel", func() error {
-			got = kernelTable(t, lb2)
-			for k, v := range want {
-				if got[k] != v {
-					return fmt.Errorf("%s: %q, want %q (%d of %d there)", k, got[k], v, len(got), len(want))
-				}
-			}
-			return nil
-		})
-	}
-	arrived()
+	listed(t, f.backup, f.want)
 	if after := kernelLog(t); after != before {
 		t.Errorf("the kernel complains:\n%s", strings.TrimPrefix(after, before))
 	}
@@ -111,17 +59,17 @@ func testFacts(t *testing.T) {
 	// What the kernel is known to refuse shows that looking tells: a mandatory
 	// option that nobody knows costs its connection alone; a trailer that is
 	// counted as a connection is noticed. The daemon survives both.
-	refused := announced{conn: tcp4()}
-	refused.conn.Options = []byte{0x2b, 4, 0, 0, 0, 1}
-	send(datagram(t, number([]announced{refused, {tcp4(), "TCP ESTABLISHED"}}), true, nil))
-	miscounted := datagram(t, number([]announced{{tcp4(), "TCP ESTABLISHED"}}), true, nil)
-	miscounted[4] = 2
-	send(miscounted)
-	send(datagram(t, number([]announced{{tcp4(), "TCP ESTABLISHED"}}), true, nil))
-	arrived()
-	for k, v := range got {
-		if _, ok := want[k]; !ok {
-			t.Errorf("the kernel has %s %s, which nothing announced as it should", v, k)
+	refused := tcp4()
+	refused.Options = []byte{0x2b, 4, 0, 0, 0, 1}
+	f.send(t, datagram(t, true, nil, append([]connsync.Conn{refused}, f.wanted(tcp4())...)...))
+	miscounted := datagram(t, true, nil, f.wanted(tcp4())...)
+	miscounted[4]++
+	f.send(t, miscounted)
+	f.send(t, datagram(t, true, nil, f.wanted(tcp4())...))
+	listed(t, f.backup, f.want)
+	for c, e := range entries(t, f.backup) {
+		if _, ok := f.want[c]; !ok {
+			t.Errorf("the kernel has %s (%s), which nothing announced as it should", c, e)
 		}
 	}
 	if said := strings.TrimPrefix(kernelLog(t), before); strings.Count(said, "\n") != 1 || !strings.Contains(said, "Dropping buffer, too small") {
@@ -129,35 +77,80 @@ func testFacts(t *testing.T) {
 	}
 }
 
-// everyKind is a connection of every kind that is announced.
-func everyKind() []announced {
-	v6 := func(c connsync.Conn) connsync.Conn {
-		c.Client = netip.MustParseAddrPort("[fd07::2]:0")
-		c.Virtual = netip.AddrPortFrom(netip.MustParseAddr("fd07::100"), c.Virtual.Port())
-		c.Dest = netip.AddrPortFrom(netip.MustParseAddr("fd07::21"), c.Dest.Port())
-		return c
+// newFacts builds two hosts; the kernel of lb2 listens.
+func newFacts(t *testing.T) *facts {
+	t.Helper()
+	modprobe(t, "ip_vs")
+	host := func(name, addr string) lab.HostSpec {
+		return lab.HostSpec{Name: name, Ifaces: []lab.IfaceSpec{{Name: "eth0", Segment: "lan", Addrs: []string{addr}}}}
 	}
+	l := stage(t, lab.Topology{
+		Segments: []lab.SegmentSpec{{Name: "lan"}},
+		Hosts:    []lab.HostSpec{host("lb1", "10.7.0.11/24"), host("lb2", "10.7.0.12/24")},
+	})
+	run(t, l.Host("lb2"), "ipvsadm", "--start-daemon", "backup", "--mcast-interface", "eth0", "--syncid", "7")
+	run(t, l.Host("lb1"), "ip", "route", "add", "224.0.0.0/4", "dev", "eth0")
+	socket, err := l.Host("lb1").ListenPacket("udp4", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { socket.Close() })
+	return &facts{backup: kernelDirector{host: l.Host("lb2")}, socket: socket, port: 40000, want: map[connection]entry{}}
+}
+
+func (f *facts) send(t *testing.T, b []byte) {
+	t.Helper()
+	if _, err := f.socket.WriteTo(b, &net.UDPAddr{IP: net.IPv4(224, 0, 0, 81), Port: 8848}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wanted makes each connection one of its own and notes that the kernel must
+// have it.
+func (f *facts) wanted(conns ...connsync.Conn) []connsync.Conn {
+	for i := range conns {
+		c := &conns[i]
+		f.port++
+		state := lvs.ConnState(c.State).Name(c.Protocol)
+		if c.IsTemplate() { // has no client port
+			b := c.Client.Addr().As16()
+			b[15] = byte(f.port)
+			c.Client = netip.AddrPortFrom(netip.AddrFrom16(b).Unmap(), 0)
+			state = lvs.ConnState(c.State).TemplateName()
+		} else {
+			c.Client = netip.AddrPortFrom(c.Client.Addr(), f.port)
+		}
+		f.want[connection{c.Client, c.Virtual, c.Dest}] = entry{c.Protocol.String(), state, time.Duration(c.Timeout) * time.Second}
+	}
+	return conns
+}
+
+// everyKind is a connection of every kind that is announced, and with every
+// kind of option.
+func everyKind() []connsync.Conn {
 	udp, sctp, template := tcp4(), tcp4(), tcp4()
 	udp.Protocol, udp.State, udp.Timeout, udp.Flags = lvs.UDP, 0, 300, connsync.Inactive|connsync.MethodNAT
 	sctp.Protocol, sctp.State = lvs.SCTP, uint16(lvs.SCTPEstablished)
 	template.Flags, template.State, template.Timeout = connsync.Template|connsync.Inactive|connsync.MethodDR, 1, 300
-	optional, sequence := tcp4(), tcp4()
+	optional, odd := tcp4(), tcp4()
 	optional.Options = binary.BigEndian.AppendUint32([]byte{connsync.OptionRemaining, 4}, 123456)
-	odd := tcp4()
-	odd.Options = []byte{connsync.OptionRemaining, 1, 9} // the trailer begins unaligned
+	odd.Options = []byte{connsync.OptionRemaining, 1, 9} // what follows is not aligned
+	sequence, closing := tcp4(), tcp4()
 	sequence.Flags |= connsync.InSeq | connsync.OutSeq
 	sequence.Options = append([]byte{connsync.OptionSequence, 24}, make([]byte, 24)...)
-	closing := tcp4()
 	closing.State, closing.Timeout, closing.Flags = uint16(lvs.StateFinWait), 120, closing.Flags|connsync.Inactive
-	return []announced{
-		{tcp4(), "TCP ESTABLISHED"}, {v6(tcp4()), "TCP ESTABLISHED"},
-		{udp, "UDP UDP"}, {v6(udp), "UDP UDP"},
-		{sctp, "SCTP ESTABLISHED"}, {v6(sctp), "SCTP ESTABLISHED"},
-		{template, "TCP ASSURED"}, {v6(template), "TCP ASSURED"},
-		{optional, "TCP ESTABLISHED"}, {v6(optional), "TCP ESTABLISHED"},
-		{odd, "TCP ESTABLISHED"}, {v6(odd), "TCP ESTABLISHED"},
-		{sequence, "TCP ESTABLISHED"}, {closing, "TCP FIN_WAIT"},
+	var all []connsync.Conn
+	for _, c := range []connsync.Conn{tcp4(), udp, sctp, template, optional, odd, sequence, closing} {
+		all = append(all, c, over6(c))
 	}
+	return all
+}
+
+func over6(c connsync.Conn) connsync.Conn {
+	c.Client = netip.MustParseAddrPort("[fd07::2]:0")
+	c.Virtual = netip.AddrPortFrom(netip.MustParseAddr("fd07::100"), c.Virtual.Port())
+	c.Dest = netip.AddrPortFrom(netip.MustParseAddr("fd07::21"), c.Dest.Port())
+	return c
 }
 
 func tcp4() connsync.Conn {
@@ -168,7 +161,7 @@ func tcp4() connsync.Conn {
 	}
 }
 
-func datagram(t *testing.T, conns []connsync.Conn, trailer bool, key *connsync.Key) []byte {
+func datagram(t *testing.T, trailer bool, key *connsync.Key, conns ...connsync.Conn) []byte {
 	t.Helper()
 	w := connsync.NewWriter(7, connsync.DefaultLen4, trailer, key)
 	for _, c := range conns {
@@ -176,7 +169,7 @@ func datagram(t *testing.T, conns []connsync.Conn, trailer bool, key *connsync.K
 			t.Fatal(err)
 		}
 	}
-	return append([]byte(nil), w.Finish(connsync.Trailer{Sender: 1, Seq: 1, Entries: 5, CatchUp: 8849})...)
+	return slices.Clone(w.Finish(connsync.Trailer{Sender: 1, Seq: 1, Entries: 5, CatchUp: 8849}))
 }
 
 // kernelLog is what the kernel has said about IPVS.

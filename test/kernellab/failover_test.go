@@ -51,7 +51,7 @@ func failover(kind1, kind2 string) func(*testing.T) {
 // plays waits until a director's sync daemon has the role.
 func plays(t *testing.T, d director, role string) {
 	t.Helper()
-	eventually(t, "sync daemon is "+role, func() error {
+	eventually(t, "sync daemon of "+d.name()+" is "+role, func() error {
 		if got := d.syncs(t); got != role {
 			return fmt.Errorf("it is %q", got)
 		}
@@ -90,7 +90,7 @@ func populate(t *testing.T, l *lab.Lab) *world {
 					p.speakers = append(p.speakers, e)
 				}
 			}
-			answerUDP(t, l.Host(name), m.listen(datagrams))
+			answerUDP(t, l.Host(name), "udp4", m.listen(datagrams))
 		}
 		w.parts = append(w.parts, p)
 	}
@@ -182,20 +182,7 @@ func (w *world) known(t *testing.T, master, backup director) {
 	t.Helper()
 	want := w.expected(t, entries(t, master))
 	began := time.Now()
-	eventually(t, "the backup knows every connection", func() error {
-		got := entries(t, backup)
-		for c, e := range want {
-			g, ok := got[c]
-			if !ok {
-				return fmt.Errorf("%v is missing, %d are there", c, len(got))
-			}
-			// The time was set on arrival; polling has taken a part of it.
-			if g.protocol != e.protocol || g.state != e.state || g.left > e.left || g.left < e.left-2*time.Minute {
-				return fmt.Errorf("%v is %v, want %v", c, g, e)
-			}
-		}
-		return nil
-	})
+	listed(t, backup, want)
 	t.Logf("the backup knew %d connections %s after the last packet", len(want), time.Since(began).Round(100*time.Millisecond))
 	for _, p := range w.parts {
 		for _, port := range []uint16{clientFirst, serverFirst} {
@@ -225,11 +212,11 @@ func (w *world) closing(t *testing.T, master, backup director) {
 // ended waits until a director knows a connection as closed in order.
 func (w *world) ended(t *testing.T, d director, p *part, local, virtual netip.AddrPort) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%s -> %s is %s", local, virtual, p.closed), func() error {
+	eventually(t, fmt.Sprintf("%s -> %s %s in %s", local, virtual, p.closed, d.name()), func() error {
 		for c, e := range entries(t, d) {
 			if c.client == local && c.virtual == virtual {
 				if e.state != p.closed || e.left > 2*time.Minute {
-					return fmt.Errorf("it is %v", e)
+					return fmt.Errorf("it is %s", e)
 				}
 				return nil
 			}

@@ -20,6 +20,7 @@ var scenarios = []struct {
 	{"kernel-to-kernel", failover("kernel", "kernel")},
 	{"kernel-to-kaname", failover("kernel", "kaname")},
 	{"kaname-to-kernel", failover("kaname", "kernel")},
+	{"kept", testKept},
 }
 
 // binaryVariable names the kaname under test, for the guest.

@@ -2,21 +2,15 @@ package kernellab
 
 import (
 	"context"
-	"fmt"
 	"maps"
-	"net"
 	"net/netip"
 	"os/exec"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/lab"
 )
-
-// group is where IPVS announces connections.
-var group = &net.UDPAddr{IP: net.IPv4(224, 0, 0, 81), Port: 8848}
 
 func modprobe(t *testing.T, modules ...string) {
 	t.Helper()
@@ -73,41 +67,6 @@ func eventually(t *testing.T, what string, check func() error) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-}
-
-// announcer is a socket of the host that sends to the sync group.
-func announcer(t *testing.T, h *lab.Host) net.PacketConn {
-	t.Helper()
-	c, err := h.ListenPacket("udp4", "0.0.0.0:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
-}
-
-// kernelTable reads the kernel's `ipvsadm -Lnc`: client, virtual and
-// destination to protocol and state.
-func kernelTable(t *testing.T, h *lab.Host) map[string]string {
-	t.Helper()
-	return connections(t, run(t, h, "ipvsadm", "-Lnc"))
-}
-
-func connections(t *testing.T, listing string) map[string]string {
-	t.Helper()
-	table := map[string]string{}
-	for line := range strings.Lines(listing) {
-		f := strings.Fields(line)
-		if len(f) < 6 || f[0] == "pro" || f[0] == "IPVS" {
-			continue
-		}
-		key := fmt.Sprintf("%s %s %s", f[3], f[4], f[5])
-		if old, ok := table[key]; ok {
-			t.Errorf("listed twice: %s (%s, %s %s)", key, old, f[0], f[2])
-		}
-		table[key] = f[0] + " " + f[2]
-	}
-	return table
 }
 
 func sortedValues(m map[string]netip.Addr) []netip.Addr {

@@ -12,9 +12,9 @@ import (
 )
 
 // answerUDP answers datagrams in a host with its name and what they said.
-func answerUDP(t *testing.T, h *lab.Host, listen string) {
+func answerUDP(t *testing.T, h *lab.Host, network, listen string) {
 	t.Helper()
-	c, err := h.ListenPacket("udp4", listen)
+	c, err := h.ListenPacket(network, listen)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,11 @@ type flow struct {
 
 func newFlow(t *testing.T, client *lab.Host, from netip.Addr, to netip.AddrPort) *flow {
 	t.Helper()
-	c, err := client.ListenPacket("udp4", netip.AddrPortFrom(from, 0).String())
+	network := "udp4"
+	if to.Addr().Is6() {
+		network = "udp6"
+	}
+	c, err := client.ListenPacket(network, netip.AddrPortFrom(from, 0).String())
 	if err != nil {
 		t.Fatal(err)
 	}
