@@ -21,6 +21,7 @@ var scenarios = []struct {
 	{"kernel-to-kaname", failover("kernel", "kaname")},
 	{"kaname-to-kernel", failover("kaname", "kernel")},
 	{"kept", testKept},
+	{"announcements", testAnnouncements},
 }
 
 // binaryVariable names the kaname under test, for the guest.
