@@ -224,9 +224,23 @@ virtual_server %s %d {
 func announcements(t *testing.T, packets []lab.Packet, n int) [][]connsync.Conn {
 	t.Helper()
 	all := make([][]connsync.Conn, n)
+	for _, c := range announcedBy(t, packets, netip.MustParseAddr("10.7.0.11")) {
+		i := int(c.Client.Port()) - 20000
+		if c.Client.Addr() != ghostClient || i < 0 || i >= n {
+			t.Fatalf("announced: %+v, which no script has", c)
+		}
+		all[i] = append(all[i], c)
+	}
+	return all
+}
+
+// announcedBy are the connections that a director told the sync group, in order.
+func announcedBy(t *testing.T, packets []lab.Packet, source netip.Addr) []connsync.Conn {
+	t.Helper()
+	var all []connsync.Conn
 	for _, p := range packets {
 		s := p.Decode()
-		if s.Dst != netip.MustParseAddrPort("224.0.0.81:8848") {
+		if s.Src.Addr() != source || s.Dst != netip.MustParseAddrPort("224.0.0.81:8848") {
 			continue
 		}
 		r, err := connsync.Read(s.Payload)
@@ -234,11 +248,7 @@ func announcements(t *testing.T, packets []lab.Packet, n int) [][]connsync.Conn 
 			t.Fatal(err)
 		}
 		for c := (connsync.Conn{}); r.Next(&c); {
-			i := int(c.Client.Port()) - 20000
-			if c.Client.Addr() != ghostClient || i < 0 || i >= n {
-				t.Fatalf("announced: %+v, which no script has", c)
-			}
-			all[i] = append(all[i], c)
+			all = append(all, c)
 		}
 		if err := r.Err(); err != nil {
 			t.Fatal(err)

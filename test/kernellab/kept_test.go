@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/kaname-lb/kaname/internal/connsync"
 	"github.com/kaname-lb/kaname/internal/lab"
 )
 
@@ -28,6 +30,10 @@ func testKept(t *testing.T) {
 	plays(t, d2, "backup")
 
 	addExotic(t, l)
+	capture, err := client.Capture("eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := map[connection]entry{}
 	persistent := netip.MustParseAddrPort("10.7.0.100:91")
 	for at, e := range map[[3]string]entry{
@@ -64,6 +70,39 @@ virtual_server 10.7.0.100 91 {
 	if active, inactive := counts(t, d2, "TCP", persistent); active != 1 || inactive != 0 {
 		t.Errorf("the adopted connection counts as %d active, %d inactive", active, inactive)
 	}
+
+	// A new master passes on what it heard and cannot carry.
+	if err := lb1.Lose(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what is kept announced by "+d2.name(), func() error {
+		packets := capture.Packets()
+		said, passed := latest(t, packets, "10.7.0.11"), latest(t, packets, "10.7.0.12")
+		for c := range want {
+			if c.virtual == persistent && c.client.Port() != 0 {
+				continue // adopted: it is announced as other connections are
+			}
+			if _, ok := passed[c]; !ok {
+				return fmt.Errorf("%s is not", c)
+			}
+			want := said[c]
+			want.Flags |= connsync.Synced
+			if diff := cmp.Diff(want, passed[c], cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+				return fmt.Errorf("%s is announced otherwise than it was heard:\n%s", c, diff)
+			}
+		}
+		return nil
+	})
+}
+
+// latest is what a director said last of each connection.
+func latest(t *testing.T, packets []lab.Packet, source string) map[connection]connsync.Conn {
+	t.Helper()
+	all := map[connection]connsync.Conn{}
+	for _, c := range announcedBy(t, packets, netip.MustParseAddr(source)) {
+		all[connection{c.Client, c.Virtual, c.Dest}] = c
+	}
+	return all
 }
 
 // addExotic gives lb1's kernel services that keepalived.conf has not.

@@ -55,7 +55,7 @@ func run(t *testing.T, h *lab.Host, args ...string) string {
 // there to end a test that will not pass.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	limit := 30 * time.Second
+	limit := time.Minute
 	deadline := time.Now().Add(limit)
 	for {
 		err := check()
