@@ -357,7 +357,7 @@ __noinline int insert(struct fresh *f)
 }
 
 /* sync_fresh announces a connection that a packet has just made, if it is due. */
-AI void sync_fresh(const struct fresh *f)
+AI void sync_fresh(const struct settings_block *st, const struct fresh *f)
 {
 	struct conn *e;
 
@@ -366,7 +366,7 @@ AI void sync_fresh(const struct fresh *f)
 	else
 		e = conn_at(f->loc);
 	if (e)
-		sync_packet(e, f->word, f->now, SYNC_CLIENT);
+		sync_packet(st, e, f->word, f->now, true, false);
 }
 
 #endif

@@ -117,7 +117,7 @@ AI int serve_reply(ctx_t *ctx, const struct settings_block *st, const struct pkt
 		return CTX_DROP;
 	word = step(st, f, word, p, DIR_OUTPUT, &won);
 	if (won && st->flags & SETTING_SYNC)
-		sync_packet(f, word, now, SYNC_WON);
+		sync_packet(st, f, word, now, false, true);
 	touch(f, now);
 	count_out(di, d->service, p->len);
 	out_to_client(o, f, d->service);
@@ -172,7 +172,7 @@ AI int serve(ctx_t *ctx, const struct settings_block *st, const struct pkt *p, s
 	count_in(di, d->service, p->len);
 	word = step(st, e, word, p, DIR_INPUT, &won);
 	if (st->flags & SETTING_SYNC)
-		sync_packet(e, word, now, won ? SYNC_CLIENT | SYNC_WON : SYNC_CLIENT);
+		sync_packet(st, e, word, now, true, won);
 	touch(e, now);
 	return to_dest(p, d, di, o);
 }
@@ -310,7 +310,7 @@ AI int balance(ctx_t *ctx, const struct settings_block *st, const struct pkt *p,
 		return CTX_DROP;
 	}
 	if (st->flags & SETTING_SYNC)
-		sync_fresh(f);
+		sync_fresh(st, f);
 	count_conn(di, s->id);
 	count_in(di, s->id, p->len);
 	return to_dest(p, d, di, o);

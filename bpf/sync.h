@@ -8,12 +8,6 @@
 
 #include "table.h"
 
-/* What a packet is to the rules. */
-enum sync_how {
-	SYNC_CLIENT = 1 << 0, /* from the client */
-	SYNC_WON = 1 << 1,    /* it changed the state of the connection */
-};
-
 AI bool sync_announced(const struct conn *e, __u32 word)
 {
 	const __u32 set = 1 << STATE_ESTABLISHED | 1 << STATE_FIN_WAIT | 1 << STATE_TIME_WAIT |
@@ -66,14 +60,21 @@ AI bool client_due(const struct settings_block *st, struct conn *e, __u32 now, _
 	return false;
 }
 
-/* announce says that the connection is as it is; false: nobody can hear it. */
-AI bool announce(const struct conn *e, __u32 word)
+/*
+ * announce says that the connection is as it is, and notes it. It is a global
+ * function: it is needed rarely, and in line it would make the fast path longer.
+ */
+__noinline int announce(struct conn *e, __u32 word, __u32 told)
 {
-	struct event *ev = bpf_ringbuf_reserve(&events, sizeof(*ev), 0);
+	struct event *ev;
 
+	if (!e)
+		return 0;
+	ev = bpf_ringbuf_reserve(&events, sizeof(*ev), 0);
 	if (!ev) {
 		count(REASON_SYNC_MISSED);
-		return false;
+		e->told = TOLD_NEVER;
+		return 0;
 	}
 	ev->key = e->key;
 	ev->state = word;
@@ -83,29 +84,27 @@ AI bool announce(const struct conn *e, __u32 word)
 	ev->in_pkts = e->in_pkts;
 	ev->pad = 0;
 	bpf_ringbuf_submit(ev, 0);
-	return true;
+	e->told = told;
+	return 1;
 }
 
 /*
  * sync_packet announces the connection if a packet that left it with this word
- * makes it due. It comes before touch: e->last is the packet before. A global
- * function, so that a director without synchronisation has nothing of it on its
- * fast path but the call.
+ * makes it due. It comes before touch: e->last is the packet before.
  */
-__noinline int sync_packet(struct conn *e, __u32 word, __u32 now, __u32 how)
+AI void sync_packet(const struct settings_block *st, struct conn *e, __u32 word, __u32 now,
+		    bool from_client, bool won)
 {
-	const struct settings_block *st = settings_get();
 	__u32 retries = 0;
 
-	if (!e || !st || !sync_announced(e, word))
-		return 0;
-	if (!(how & SYNC_WON) || ((word & CONN_STATE_MASK) == STATE_ESTABLISHED &&
-				  !(st->sync_flags & SYNC_AT_ONCE))) {
-		if (!(how & SYNC_CLIENT) || !client_due(st, e, now, &retries))
-			return 0;
+	if (!sync_announced(e, word))
+		return;
+	if (!won || ((word & CONN_STATE_MASK) == STATE_ESTABLISHED &&
+		     !(st->sync_flags & SYNC_AT_ONCE))) {
+		if (!from_client || !client_due(st, e, now, &retries))
+			return;
 	}
-	e->told = announce(e, word) ? told_at(now, retries) : TOLD_NEVER;
-	return 1;
+	announce(e, word, told_at(now, retries));
 }
 
 #endif

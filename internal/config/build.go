@@ -55,7 +55,8 @@ type builder struct {
 	groupWeights map[string]bool // sync groups with sync_group_tracking_weight
 	groups       map[string]*serverGroup
 	servers      []*virtualServer
-	nAddrs       int // addresses that group ranges have been expanded to
+	syncIDZero   bool // the sync daemon is one of lvs_sync_daemon_interface
+	nAddrs       int  // addresses that group ranges have been expanded to
 }
 
 // defaults are what global_defs sets for the instances.

@@ -48,7 +48,7 @@ type SyncDaemon struct {
 	// BACKUP receives. Empty: both roles at once.
 	Instance string
 	// SyncID is the syncid: as written when HasID, else the VRID of the instance,
-	// 0 without one.
+	// 0 without one and for lvs_sync_daemon_interface.
 	SyncID int
 	HasID  bool
 	MaxLen int        // bytes of a datagram's payload, 0: by the group's family
@@ -75,8 +75,9 @@ type Kaname struct {
 type KanameSync struct {
 	Key   Secret        // sync_key, empty: datagrams carry no proof of origin
 	Rules lvs.SyncRules // at once, refreshed after 60 s
-	// QueueLen (sync_qlen_max) is how many connections may wait for being sent, and
-	// Rate (sync_rate) how many are announced a second; 0: the daemon's default.
+	// QueueLen (sync_qlen_max) is how many datagrams may wait for being sent, and
+	// Rate (sync_rate) how many connections are announced a second at most; 0: the
+	// daemon's default.
 	QueueLen, Rate int
 	CatchUp        bool // sync_catch_up, true
 	CatchUpPort    int  // sync_catch_up_port; the daemon's Port by default
@@ -212,6 +213,15 @@ type VirtualServer struct {
 	VirtualHost                         string
 	Sorry                               *SorryServer
 	RealServers                         []*RealServer
+}
+
+// ID tells virtual servers apart: a name may stand for one of TCP and one of
+// UDP. It is the name for TCP, else the name and the protocol.
+func (vs *VirtualServer) ID() string {
+	if vs.Protocol == lvs.TCP {
+		return vs.Name
+	}
+	return vs.Name + " " + vs.Protocol.String()
 }
 
 // Endpoint is one virtual address and port.

@@ -152,13 +152,16 @@ func (l *line) syncMulticast(w syntax.Word, s *SyncDaemon) {
 
 // syncInterface is lvs_sync_daemon_interface of an instance: a daemon that
 // follows it, unless there is one already.
+//
+// Compat: its syncid is 0 and not the VRID, as keepalived 2.2.7 has it on the
+// wire.
 func (b *builder) syncInterface(l *line, in *instance) {
 	s := newSyncDaemon(l)
 	if !l.iface(&s.Interface) || b.syncGiven(l) {
 		return
 	}
-	s.Instance = in.Name
-	l.note("deprecated", "lvs_sync_daemon_interface is the old way", fmt.Sprintf("lvs_sync_daemon %s %s in global_defs", s.Interface, in.Name))
+	s.Instance, b.syncIDZero = in.Name, true
+	l.note("deprecated", "lvs_sync_daemon_interface is the old way, and means syncid 0", fmt.Sprintf("lvs_sync_daemon %s %s id 0 in global_defs, or the same id above 0 on all directors", s.Interface, in.Name))
 	b.cfg.Global.SyncDaemon = s
 }
 
@@ -175,7 +178,7 @@ func (b *builder) finishSync() {
 			b.dropSync(in != nil)
 			return
 		}
-		if !s.HasID {
+		if !s.HasID && !b.syncIDZero {
 			s.SyncID = in.VRID
 		}
 	}

@@ -81,6 +81,11 @@ func (a *Announcer) Seq() uint64 { return a.seq }
 // Queued is how many datagrams wait.
 func (a *Announcer) Queued() int { return a.n }
 
+// Room is how many connections, of whatever kind, the queue has room for.
+func (a *Announcer) Room() int {
+	return max((a.spec.QueueLen-a.n)*((a.w.room-headerLen)/connLen6), 1)
+}
+
 // Add takes a connection. Without room in the queue it is dropped, counted,
 // and told later with the whole table.
 func (a *Announcer) Add(l *lvs.Connection) {

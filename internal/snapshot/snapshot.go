@@ -144,6 +144,7 @@ type Sync struct {
 	Group     netip.AddrPort `json:"group"`
 	SyncID    uint8          `json:"syncid"`
 	MaxLen    int            `json:"maxlen"`
+	TTL       int            `json:"ttl"`
 	Keyed     bool           `json:"keyed"` // a sync_key is configured
 	Trouble   string         `json:"trouble,omitempty"`
 

@@ -31,7 +31,7 @@ func syncUnauthenticated(c *checker) {
 	}
 	c.reportFor(s.Where, fmt.Sprintf("anybody on the segment of %s who can send to %s can insert, redirect or exhaust connections %s here: the protocol has no authentication", s.Interface, group, id),
 		"no sync_key in the block kaname",
-		"@kaname sync_key between kaname directors (kernel IPVS takes no notice of the signature, but is not protected by it), or keep the segment private")
+		"@kaname sync_key between kaname directors (kernel IPVS as backup takes no notice of the signature, as master it is refused), or keep the segment private")
 }
 
 // syncTakesEveryID: syncid 0 is no id but the wish for all.
@@ -41,8 +41,12 @@ func syncTakesEveryID(c *checker) {
 		return
 	}
 	evidence := "id 0"
-	if !s.HasID {
+	switch {
+	case s.HasID:
+	case s.Instance == "":
 		evidence = "no vrrp_instance whose VRID it would be, and no id"
+	default:
+		evidence = "lvs_sync_daemon_interface knows no id"
 	}
 	c.reportFor(s.Where, "with syncid 0 this director takes the connections of every director on the segment, of other clusters too, and only directors with syncid 0 take its own",
 		evidence, "id 1 or above, the same on the directors of one cluster")

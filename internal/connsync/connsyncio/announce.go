@@ -247,13 +247,14 @@ func (l *link) write(b []byte) (err error) {
 func (a *announcing) walk(now time.Time) {
 	var part []lvs.Connection
 	var err error
+	n := min(walkLen, a.out.Room())
 	switch a.out.NextWalk(now) {
 	case connsync.WalkTable:
-		part, a.cursor, err = a.d.table.Walk(a.cursor, a.buf[:0:walkLen])
+		part, a.cursor, err = a.d.table.Walk(a.cursor, a.buf[:0:n])
 		a.d.note("walk", wrap("walk", err))
 	case connsync.WalkKept:
 		a.d.mu.Lock()
-		part, a.cursor = a.d.kept.Walk(now, a.cursor, a.buf[:0:walkLen])
+		part, a.cursor = a.d.kept.Walk(now, a.cursor, a.buf[:0:n])
 		a.d.mu.Unlock()
 	case connsync.WalkNone:
 		return
