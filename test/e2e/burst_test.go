@@ -65,11 +65,25 @@ func flood(t *testing.T, from *lab.Host, mac net.HardwareAddr, to netip.AddrPort
 		// 20,000 ports of as many clients as it takes.
 		wire.BigEndian.PutUint32(ip[12:], 0xac100001+uint32(i/20000))
 		wire.BigEndian.PutUint16(tcp[0:], uint16(10000+i%20000))
+		wire.BigEndian.PutUint16(ip[10:], 0)
+		wire.BigEndian.PutUint16(ip[10:], headerChecksum(ip)) // bridges look at it
 		tcp[13] = 0x02 // SYN
 		send()
 		tcp[13] = 0x10 // ACK
 		send()
 	}
+}
+
+// headerChecksum is that of an IPv4 header (RFC 1071).
+func headerChecksum(h []byte) uint16 {
+	sum := uint32(0)
+	for i := 0; i < len(h); i += 2 {
+		sum += uint32(wire.BigEndian.Uint16(h[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum&0xffff + sum>>16
+	}
+	return ^uint16(sum)
 }
 
 // 100,000 connections that come as fast as frames can be sent reach the backup:
@@ -100,7 +114,7 @@ func TestBurstReachesTheBackup(t *testing.T) {
 	}
 	eventually(t, 10*time.Second, "all of the burst in lb1's table", func() error {
 		if got := established(d1); got != n {
-			return fmt.Errorf("%d of %d", got, n)
+			return fmt.Errorf("%d of %d: %v\n%s", got, n, len(listed(t, d1)), tool(t, d1, "status"))
 		}
 		return nil
 	})
