@@ -140,12 +140,15 @@ func (e entry) String() string { return fmt.Sprintf("%s %s for %s", e.protocol, 
 // entries reads a director's connection table.
 func entries(t *testing.T, d director) map[connection]entry {
 	t.Helper()
-	return parseEntries(t, d.list(t, "-Lnc"))
+	all, _ := parseEntries(t, d.list(t, "-Lnc"))
+	return all
 }
 
-func parseEntries(t *testing.T, listing string) map[connection]entry {
+// parseEntries reads a listing, and says which connections it has twice. The
+// kernel lists some twice when others come meanwhile.
+func parseEntries(t *testing.T, listing string) (all map[connection]entry, twice []connection) {
 	t.Helper()
-	all := map[connection]entry{}
+	all = map[connection]entry{}
 	for line := range strings.Lines(listing) {
 		f := strings.Fields(line)
 		if len(f) < 6 || f[0] == "pro" || f[0] == "IPVS" {
@@ -159,12 +162,12 @@ func parseEntries(t *testing.T, listing string) map[connection]entry {
 			}
 			*p = a
 		}
-		if old, ok := all[c]; ok {
-			t.Errorf("-Lnc has %v twice: %v", c, old)
+		if _, ok := all[c]; ok {
+			twice = append(twice, c)
 		}
 		all[c] = entry{f[0], f[2], leftOf(t, f[1])}
 	}
-	return all
+	return all, twice
 }
 
 // like says in what e differs from what is wanted: its time was set when it was
@@ -176,11 +179,14 @@ func (e entry) like(want entry) error {
 	return nil
 }
 
-// listed waits until a director lists the entries.
+// listed waits until a director lists the entries, each once.
 func listed(t *testing.T, d director, want map[connection]entry) {
 	t.Helper()
 	eventually(t, "all listed by "+d.name(), func() error {
-		got := entries(t, d)
+		got, twice := parseEntries(t, d.list(t, "-Lnc"))
+		if len(twice) > 0 {
+			return fmt.Errorf("twice: %s", twice)
+		}
 		for c, e := range want {
 			if err := got[c].like(e); err != nil {
 				return fmt.Errorf("%s: %w (of %d entries)", c, err, len(got))
