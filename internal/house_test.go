@@ -53,6 +53,7 @@ var wings = map[string][]string{
 	"health/checker":      {"health", "process"},
 	"connsync":            {},
 	"connsync/connsyncio": {"connsync", "connsync/session"},
+	"connsync/screen":     {"connsync/session", "connsync/watch"},
 	"connsync/session":    {"connsync"},
 	"connsync/pcap":       {},
 	"connsync/watch":      {"connsync", "connsync/session", "connsync/pcap", "process"},
@@ -67,7 +68,7 @@ var wings = map[string][]string{
 	"director/keeper":     {},
 	"api":                 {},
 	"lab":                 {},
-	"cli":                 {"director", "director/keeper", "config/...", "api", "lab", "cli/ipvsadm", "connsync/watch"},
+	"cli":                 {"director", "director/keeper", "config/...", "api", "lab", "cli/ipvsadm", "connsync", "connsync/session", "connsync/watch", "connsync/screen"},
 	"cli/ipvsadm":         {},
 }
 

@@ -154,7 +154,7 @@ func lateBackup(ctx context.Context, l *lab.Lab, binary string, sessions int) er
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "late backup\tof %d sessions\t\n", entries)
 	fmt.Fprintf(w, "the backup's start\t%d ms\t\n", ready.Milliseconds())
-	fmt.Fprintf(w, "catch-up stream\t%d ms\tsynced: %d of %d\n", c.Until.Sub(c.Since).Milliseconds(), c.Have, c.Want)
+	fmt.Fprintf(w, "catch-up stream\t%d ms\t  synced: %d of %d\t\n", c.Until.Sub(c.Since).Milliseconds(), c.Have, c.Want)
 	fmt.Fprintf(w, "from start to complete\t%d ms\t\n", whole.Milliseconds())
 	if err := w.Flush(); err != nil {
 		return err

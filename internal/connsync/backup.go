@@ -61,6 +61,7 @@ func NewBackup(spec BackupSpec) *Backup {
 func (b *Backup) SetRole(now time.Time, backup bool) {
 	if backup && !b.role {
 		for _, p := range b.peers {
+			p.fetch = fetchState{running: p.fetch.running, began: p.fetch.began}
 			if p.life != 0 {
 				p.fetch.ask(now, lifeGap)
 			}

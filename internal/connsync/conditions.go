@@ -259,10 +259,13 @@ func (b *Backup) lost(f Facts) (snapshot.Condition, bool) {
 		Code: "sync-lost", Since: since,
 		What:  "sync messages were lost: " + strings.Join(names, ", "),
 		Cause: "the network drops multicast",
-		Fix:   "the table was fetched anew since; for the cause look at the switch, and at ip -s link show " + f.Interface,
+		Fix:   "look at the switch, and at ip -s link show " + f.Interface,
+	}
+	if b.spec.CatchUp {
+		c.Cause += "; the whole table is fetched after it, at most every 10 s"
 	}
 	if f.Overrun > 0 {
-		c.Cause = fmt.Sprintf("this director was too slow for %d of them", f.Overrun)
+		c.Cause += fmt.Sprintf("; this director was too slow for %d since it started", f.Overrun)
 	}
 	return c, len(names) > 0
 }

@@ -47,8 +47,10 @@ type fetchState struct {
 	resume    Cursor
 }
 
-// ask wants the whole table, gap after the last catch-up began.
+// ask wants the whole table, gap after the last catch-up began. An earlier one
+// that broke off is not resumed: what was missed may be before its cursor.
 func (f *fetchState) ask(now time.Time, gap time.Duration) {
+	f.resume = Cursor{}
 	if f.want && !f.check {
 		return
 	}

@@ -60,7 +60,8 @@ func (d *director) adjustSync() {
 		d.log.Error("connections are not synchronised", "err", err)
 		return
 	}
-	ctx, cancel := context.WithCancel(d.ctx)
+	// It outlives the loop: a stop still has something to announce.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(d.ctx))
 	s := &syncer{spec: spec, daemon: daemon, cancel: cancel, done: make(chan struct{})}
 	d.sync.Store(s)
 	d.spawn(func() error {

@@ -1,9 +1,11 @@
 package process
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"sync"
@@ -31,6 +33,13 @@ type Command struct {
 	User, Group string
 	// Env is added to the environment, as "NAME=value".
 	Env []string
+	// Stdin is what the command reads on its standard input. It should fit into
+	// a pipe (64 KiB): more keeps Run waiting as long as anything the command
+	// left behind holds the pipe.
+	Stdin []byte
+	// Output takes what the command writes to standard output and standard
+	// error; nil discards it.
+	Output *os.File
 	// Timeout limits the run, 0 for none.
 	Timeout time.Duration
 }
@@ -126,6 +135,12 @@ func (c Command) start(ctx context.Context) (*exec.Cmd, error) {
 			Pdeathsig:  syscall.SIGTERM,
 			Credential: cred,
 		},
+	}
+	if c.Stdin != nil {
+		cmd.Stdin = bytes.NewReader(c.Stdin)
+	}
+	if c.Output != nil {
+		cmd.Stdout, cmd.Stderr = c.Output, c.Output
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start command: %w", err)

@@ -146,6 +146,33 @@ func TestRunAsUser(t *testing.T) {
 	}
 }
 
+func TestStdinAndOutput(t *testing.T) {
+	t.Parallel()
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	c := sh(`cat; echo loud >&2`)
+	c.Stdin, c.Output = []byte("told\n"), out
+	if r := c.Run(t.Context()); !r.OK() {
+		t.Fatalf("run: %v", r)
+	}
+	got, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != "told\nloud\n" {
+		t.Errorf("output: got %q", got)
+	}
+	// A command that does not read what it is told is no failure.
+	c = sh(`exit 0`)
+	c.Stdin = []byte(strings.Repeat("x", 1<<15))
+	if r := c.Run(t.Context()); !r.OK() {
+		t.Errorf("unread input: %v", r)
+	}
+}
+
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -67,7 +67,7 @@ func flood(t *testing.T, from *lab.Host, mac net.HardwareAddr, to netip.AddrPort
 		wire.BigEndian.PutUint16(tcp[0:], uint16(10000+i%20000))
 		wire.BigEndian.PutUint16(ip[10:], 0)
 		wire.BigEndian.PutUint16(ip[10:], headerChecksum(ip)) // bridges look at it
-		tcp[13] = 0x02 // SYN
+		tcp[13] = 0x02                                        // SYN
 		send()
 		tcp[13] = 0x10 // ACK
 		send()

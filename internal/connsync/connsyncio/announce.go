@@ -164,12 +164,16 @@ func (a *announcing) answer() {
 	if len(flushes) == 0 {
 		return
 	}
+	var err error
 	if a.active {
 		a.drain()
 		a.publish()
+		if n := a.out.Queued(); n > 0 {
+			err = fmt.Errorf("sync daemon: flush: %d datagrams wait for interface %s", n, a.d.spec.Interface)
+		}
 	}
 	for _, f := range flushes {
-		close(f)
+		f <- err
 	}
 }
 
@@ -260,7 +264,10 @@ func (a *announcing) walk(now time.Time) {
 		return
 	}
 	for i := range part {
-		a.out.Add(&part[i])
+		// LVS does not announce a connection that is being set up.
+		if c := &part[i]; c.Template || c.State.Announced(c.Protocol) {
+			a.out.Add(c)
+		}
 	}
 	a.out.Cut()
 	a.out.Walked(now, len(part), a.cursor == 0)

@@ -117,6 +117,29 @@ func TestReplayIsRefused(t *testing.T) {
 	}
 }
 
+func TestIdleCallersKeepNobodyOut(t *testing.T) {
+	t.Parallel()
+	l := segment(t, "a", "b", "c")
+	ta := newFake()
+	ta.Change(connections(0, 1000)...)
+	a := start(t, l.Host("a"), connsyncio.Spec{CatchUp: true}, ta, true, false)
+	await(t, "the interface is open", 5*time.Second, func() bool { return a.Status().Sent.Datagrams > 0 })
+	for i := range 40 {
+		c, err := l.Host("c").Dial(t.Context(), netip.MustParseAddrPort("192.0.2.1:8848"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if i%4 == 0 {
+			if _, err := c.Write(bytes.Repeat([]byte("GET /"), 20)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b := start(t, l.Host("b"), connsyncio.Spec{CatchUp: true}, newFake(), false, true)
+	await(t, "the table is complete", 5*time.Second, func() bool { return b.table.len() == 1000 })
+}
+
 // payloads are those of the UDP datagrams to the sync port.
 func payloads(packets []lab.Packet) (out [][]byte) {
 	for _, p := range packets {

@@ -46,7 +46,7 @@ type Daemon struct {
 	fetch      *fetching // under way
 	catchUp    *snapshot.CatchUp
 	streams    streams
-	flushes    []chan struct{}
+	flushes    []chan error
 	retry      bool // all kept connections
 }
 
@@ -135,9 +135,10 @@ func (d *Daemon) SetRole(master, backup bool) {
 }
 
 // Flush returns when every change so far has been announced, at once if the
-// daemon is no master. The error is that of ctx.
+// daemon is no master. It fails when ctx ends before, and when the interface
+// does not take them.
 func (d *Daemon) Flush(ctx context.Context) error {
-	done := make(chan struct{})
+	done := make(chan error, 1)
 	d.mu.Lock()
 	if !d.role.master && !d.sent.active {
 		d.mu.Unlock()
@@ -147,8 +148,8 @@ func (d *Daemon) Flush(ctx context.Context) error {
 	d.mu.Unlock()
 	d.announce.wake()
 	select {
-	case <-done:
-		return nil
+	case err := <-done:
+		return err
 	case <-ctx.Done():
 		return fmt.Errorf("sync daemon: flush: %w", ctx.Err())
 	}

@@ -53,6 +53,16 @@ func segment(t testing.TB, names ...string) *lab.Lab {
 // start runs a daemon on a host until the test ends, or stop.
 func start(t testing.TB, h *lab.Host, spec connsyncio.Spec, table *fakeTable, master, backup bool) *director {
 	t.Helper()
+	d := startTable(t, h, spec, table, master, backup)
+	d.table = table
+	if master {
+		await(t, "the master announces", 10*time.Second, table.announcing)
+	}
+	return d
+}
+
+func startTable(t testing.TB, h *lab.Host, spec connsyncio.Spec, table connsyncio.Table, master, backup bool) *director {
+	t.Helper()
 	if spec.Interface == "" {
 		spec.Interface = iface
 	}
@@ -79,10 +89,7 @@ func start(t testing.TB, h *lab.Host, spec connsyncio.Spec, table *fakeTable, ma
 		<-done
 	}
 	t.Cleanup(stop)
-	if master {
-		await(t, "the master announces", 10*time.Second, table.announcing)
-	}
-	return &director{d, table, h, stop}
+	return &director{Daemon: d, host: h, stop: stop}
 }
 
 func await(t testing.TB, what string, limit time.Duration, holds func() bool) {

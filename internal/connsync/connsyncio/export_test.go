@@ -22,9 +22,6 @@ func (d *Daemon) CutStreams() int {
 	return len(d.streams.callers)
 }
 
-// SetLife makes the daemon one that started at another time.
-func (d *Daemon) SetLife(life uint64) { d.life = life }
-
 // Ask fetches the table of a master that was not heard.
 func (d *Daemon) Ask(from netip.AddrPort) error {
 	d.mu.Lock()

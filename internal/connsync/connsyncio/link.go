@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -52,7 +53,7 @@ func open(spec Spec) (*link, error) {
 	}
 	l.source = l.send.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
 	if l.recv, err = receiver(spec, ifi.Index); err != nil {
-		l.send.Close()
+		closeAll(l.send)
 		return nil, fmt.Errorf("interface %s: join %s: %w", spec.Interface, spec.Group, err)
 	}
 	if spec.Group.Is4() {
@@ -63,9 +64,12 @@ func open(spec Spec) (*link, error) {
 	return l, nil
 }
 
-func (l *link) close() {
-	l.send.Close()
-	l.recv.Close()
+func (l *link) close() { closeAll(l.send, l.recv) }
+
+func closeAll(cs ...io.Closer) {
+	for _, c := range cs {
+		c.Close()
+	}
 }
 
 // current reports whether the link still fits the interface: it may have been
@@ -84,7 +88,7 @@ func (l *link) current(spec Spec) error {
 	if err != nil {
 		return fmt.Errorf("interface %s: send to %s: %w", spec.Interface, spec.Group, err)
 	}
-	defer probe.Close()
+	defer closeAll(probe)
 	if now := probe.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(); now != l.source {
 		return fmt.Errorf("interface %s: has address %s now, not %s", spec.Interface, now, l.source)
 	}

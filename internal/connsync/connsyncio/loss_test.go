@@ -8,6 +8,7 @@ import (
 
 	"github.com/kaname-lb/kaname/internal/connsync/connsyncio"
 	"github.com/kaname-lb/kaname/internal/lab"
+	"github.com/kaname-lb/kaname/internal/lvs"
 )
 
 func TestCutStreamIsResumed(t *testing.T) {
@@ -95,5 +96,48 @@ func TestMissedChangesAreHealed(t *testing.T) {
 	await(t, "the whole table is announced", 10*time.Second, func() bool { return b.table.len() == 5000 })
 	if s := a.Status().Sent; s.Missed != 7 || s.Connections != 5000 {
 		t.Errorf("sent %+v", s)
+	}
+}
+
+func TestHalfOpenConnectionsAreNotAnnounced(t *testing.T) {
+	t.Parallel()
+	l := segment(t, "a", "b")
+	ta := newFake()
+	all := connections(0, 10)
+	for i := range 5 {
+		all[i].State = lvs.StateSynRecv
+	}
+	ta.Change(all...)
+	start(t, l.Host("a"), connsyncio.Spec{}, ta, true, false)
+	b := start(t, l.Host("b"), connsyncio.Spec{}, newFake(), false, true)
+	b.hears(t, 1)
+	ta.Miss(1)
+	await(t, "the whole table is announced", 10*time.Second, func() bool { return b.table.len() == 5 })
+	if _, ok := b.table.get(all[0].Client); ok {
+		t.Error("a connection in SYN_RECV was announced")
+	}
+}
+
+func TestStreamIsOlderThanWhatHappensMeanwhile(t *testing.T) {
+	t.Parallel()
+	l := segment(t, "a", "b")
+	ta, tb := newFake(), newFake()
+	all := connections(0, 10)
+	ta.Change(all...)
+	changed := all[5]
+	changed.State, changed.Timeout = lvs.StateFinWait, 2*time.Minute
+	var once sync.Once
+	ta.walked = func(uint32) { once.Do(func() { tb.Change(changed) }) }
+	start(t, l.Host("a"), connsyncio.Spec{CatchUp: true}, ta, true, false)
+	b := start(t, l.Host("b"), connsyncio.Spec{CatchUp: true}, tb, false, true)
+	await(t, "the catch-up is complete", 10*time.Second, func() bool {
+		c := b.Status().CatchUp
+		return c != nil && c.State == "complete"
+	})
+	if got, _ := tb.get(changed.Client); got.State != lvs.StateFinWait {
+		t.Errorf("the stream has put it back to %s", got.StateName())
+	}
+	if s := b.Status().Received.Placements; s["stale"] != 1 {
+		t.Errorf("placements %v", s)
 	}
 }

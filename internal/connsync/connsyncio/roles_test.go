@@ -178,6 +178,10 @@ func TestInterfaceComesAndGoes(t *testing.T) {
 	if c, ok := a.condition("sync-trouble"); !ok || c.Fix == "" {
 		t.Errorf("condition %+v", c)
 	}
+	a.table.Change(connections(0, 1)...)
+	if err := a.Flush(t.Context()); err == nil {
+		t.Error("a flush without an interface is done")
+	}
 	link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "sync7"}, PeerName: "sync8"}
 	create := func() error {
 		if err := netlink.LinkAdd(link); err != nil {

@@ -32,8 +32,14 @@ const (
 
 // streams are the catch-up connections that are open.
 type streams struct {
-	callers map[net.Conn]bool
+	callers map[net.Conn]*caller
 	serving int
+}
+
+// caller is one who has connected; serving says that he has asked properly.
+type caller struct {
+	since   time.Time
+	serving bool
 }
 
 // serve listens for backups as long as the daemon is a master with a link.
@@ -53,12 +59,10 @@ func (w *work) serve(ctx context.Context) {
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		var streams sync.WaitGroup
-		w.wg.Go(func() { d.accept(ctx, listener, &streams) })
+		w.wg.Go(func() { d.accept(ctx, listener) })
 		w.unserve = func() {
 			cancel()
 			listener.Close()
-			streams.Wait()
 		}
 	}
 }
@@ -89,7 +93,10 @@ func onDevice(name string) func(network, address string, c syscall.RawConn) erro
 	}
 }
 
-func (d *Daemon) accept(ctx context.Context, listener net.Listener, streams *sync.WaitGroup) {
+// accept serves backups until the listener is closed; the streams end with ctx.
+func (d *Daemon) accept(ctx context.Context, listener net.Listener) {
+	var streams sync.WaitGroup
+	defer streams.Wait()
 	for {
 		c, err := listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -103,10 +110,7 @@ func (d *Daemon) accept(ctx context.Context, listener net.Listener, streams *syn
 			}
 			continue
 		}
-		if !d.admit(c) {
-			c.Close()
-			continue
-		}
+		d.admit(c)
 		streams.Go(func() {
 			defer d.dismiss(c)
 			ctx, cancel := context.WithTimeout(ctx, streamTime)
@@ -119,17 +123,25 @@ func (d *Daemon) accept(ctx context.Context, listener net.Listener, streams *syn
 	}
 }
 
-func (d *Daemon) admit(c net.Conn) bool {
+// admit takes a caller, in place of who has waited longest without a proper
+// request if there are too many: who only holds the line open keeps nobody out.
+func (d *Daemon) admit(c net.Conn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.streams.callers) >= maxCallers {
-		return false
-	}
 	if d.streams.callers == nil {
-		d.streams.callers = map[net.Conn]bool{}
+		d.streams.callers = map[net.Conn]*caller{}
 	}
-	d.streams.callers[c] = true
-	return true
+	if len(d.streams.callers) >= maxCallers {
+		var idle net.Conn
+		for other, who := range d.streams.callers {
+			if !who.serving && (idle == nil || who.since.Before(d.streams.callers[idle].since)) {
+				idle = other
+			}
+		}
+		idle.Close() // there are fewer streams than callers
+		delete(d.streams.callers, idle)
+	}
+	d.streams.callers[c] = &caller{since: time.Now()}
 }
 
 func (d *Daemon) dismiss(c net.Conn) {
@@ -174,7 +186,7 @@ func (d *Daemon) stream(ctx context.Context, c net.Conn) error {
 		return s.send(connsync.FrameEnd, connsync.Cursor{})
 	case request.Type != connsync.FrameRequest:
 		return errors.New("catch-up: the backup does not ask for anything")
-	case !d.begin():
+	case !d.begin(c):
 		return connsync.StatusBusy.Err()
 	}
 	defer d.end()
@@ -184,12 +196,15 @@ func (d *Daemon) stream(ctx context.Context, c net.Conn) error {
 	return s.table(ctx, request.Cursor)
 }
 
-func (d *Daemon) begin() bool {
+// begin makes a caller a stream, if there is room for one more.
+func (d *Daemon) begin(c net.Conn) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.streams.serving >= maxStreams {
+	who := d.streams.callers[c]
+	if who == nil || d.streams.serving >= maxStreams {
 		return false
 	}
+	who.serving = true
 	d.streams.serving++
 	return true
 }

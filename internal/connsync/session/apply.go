@@ -20,64 +20,94 @@ func (t *Table) refuse(err error) error {
 // read takes the connections of a message.
 func (t *Table) read(now int64, r *connsync.Reader, director uint16) (n int) {
 	for {
-		taken := false
 		switch b := r.Plain(); {
 		case b != nil:
-			taken = t.plain(now, r.SyncID, director, b)
+			n += t.plain(now, r.SyncID, director, b)
 		case r.Next(&t.conn):
-			taken = t.any(now, uint8(r.Version), r.SyncID, director)
+			n += t.any(now, uint8(r.Version), r.SyncID, director)
 		default:
-			return n
-		}
-		if taken {
-			n++
+			return n + flush(t, &t.four) + flush(t, &t.six)
 		}
 	}
 }
 
 // plain takes a connection of which nothing but its bytes was read: version 1,
-// IPv4, no options.
-func (t *Table) plain(now int64, syncID uint8, director uint16, b []byte) bool {
+// IPv4, no options. It returns how many have gone into the table.
+func (t *Table) plain(now int64, syncID uint8, director uint16, b []byte) int {
 	_ = b[35]
 	state, flags := binary.BigEndian.Uint16(b[8:]), connsync.Flags(binary.BigEndian.Uint32(b[4:]))
 	if b[1] != uint8(lvs.TCP) || state >= lvs.NumTCPStates || flags&(connsync.Template|connsync.OnePacket) != 0 {
 		c := connsync.Conn{Protocol: lvs.Protocol(b[1]), State: state, Flags: flags}
 		if !t.accepts(&c, 1, director) {
-			return false
+			return 0
 		}
 	}
-	n := &t.new4
-	n.key = key[[4]byte]{
-		client: [4]byte(b[24:28]), virtual: [4]byte(b[28:32]),
-		cport: binary.BigEndian.Uint16(b[10:]), vport: binary.BigEndian.Uint16(b[12:]),
-		protocol: b[1], template: flags&connsync.Template != 0,
-	}
+	n := &t.four.batch.records[t.four.batch.n]
+	n.engine, n.protocol, n.template = 0, b[1], flags&connsync.Template != 0
+	n.client, n.virtual = [4]byte(b[24:28]), [4]byte(b[28:32])
+	n.cport, n.vport = binary.BigEndian.Uint16(b[10:]), binary.BigEndian.Uint16(b[12:])
 	n.dest, n.dport = [4]byte(b[32:36]), binary.BigEndian.Uint16(b[14:])
 	n.director, n.state, n.syncID, n.version = director, uint8(state), syncID, 1
 	n.flags, n.fwmark, n.timeout = uint32(flags), binary.BigEndian.Uint32(b[16:]), binary.BigEndian.Uint32(b[20:])
-	return enter(t, &t.four, now, n)
+	return collect(t, &t.four, now)
 }
 
-// any takes t.conn.
-func (t *Table) any(now int64, version, syncID uint8, director uint16) bool {
+// any takes t.conn, like plain.
+func (t *Table) any(now int64, version, syncID uint8, director uint16) int {
 	c := &t.conn
 	if !t.accepts(c, int(version), director) {
-		return false
+		return 0
 	}
 	engine := uint32(0)
-	if data := c.Option(connsync.OptionEngineData); version == 1 && c.IsTemplate() && data != nil {
-		engine = hashBytes(data, c.Option(connsync.OptionEngineName))
+	if version == 1 && c.IsTemplate() {
+		if data := c.Option(connsync.OptionEngineData); data != nil {
+			engine = hashBytes(data, c.Option(connsync.OptionEngineName))
+		}
 	}
 	if c.Client.Addr().Is4() {
-		n := &t.new4
+		n := &t.four.batch.records[t.four.batch.n]
 		fill(n, c, engine, version, syncID, director)
 		n.client, n.virtual, n.dest = c.Client.Addr().As4(), c.Virtual.Addr().As4(), c.Dest.Addr().As4()
-		return enter(t, &t.four, now, n)
+		return collect(t, &t.four, now)
 	}
-	n := &t.new6
+	n := &t.six.batch.records[t.six.batch.n]
 	fill(n, c, engine, version, syncID, director)
 	n.client, n.virtual, n.dest = c.Client.Addr().As16(), c.Virtual.Addr().As16(), c.Dest.Addr().As16()
-	return enter(t, &t.six, now, n)
+	return collect(t, &t.six, now)
+}
+
+// collect completes the record that was put behind a batch, and enters the
+// batch when it is full.
+func collect[A address](t *Table, f *family[A], now int64) int {
+	b := &f.batch
+	n := &b.records[b.n]
+	if n.timeout == 0 {
+		n.timeout = uint32(lvs.ConnState(n.state).DefaultTimeout(lvs.Protocol(n.protocol), n.template) / time.Second)
+	}
+	n.first, n.last = now, now
+	b.hashes[b.n] = f.hash(&n.key, t.opt.Seed)
+	if b.n++; b.n < batchLen {
+		return 0
+	}
+	return flush(t, f)
+}
+
+// flush enters a batch and returns how many of it the table took. Each of a
+// large table's sessions lies in memory that no cache has: so all places are
+// touched first, without waiting for one to go on to the next.
+func flush[A address](t *Table, f *family[A]) (taken int) {
+	b := &f.batch
+	if b.n == 0 {
+		return 0
+	}
+	f.touch()
+	for i := range b.n {
+		if enter(t, f, b.hashes[i], &b.records[i]) {
+			taken++
+		}
+	}
+	b.n = 0
+	return taken
 }
 
 func fill[A address](n *record[A], c *connsync.Conn, engine uint32, version, syncID uint8, director uint16) {
@@ -100,14 +130,9 @@ func (t *Table) accepts(c *connsync.Conn, version int, director uint16) bool {
 }
 
 // enter brings what a message says into the table.
-func enter[A address](t *Table, f *family[A], now int64, n *record[A]) bool {
-	if n.timeout == 0 {
-		n.timeout = uint32(lvs.ConnState(n.state).DefaultTimeout(lvs.Protocol(n.protocol), n.template) / time.Second)
-	}
-	n.first, n.last = now, now
-	h := f.hash(&n.key, t.opt.Seed)
+func enter[A address](t *Table, f *family[A], h uint64, n *record[A]) bool {
 	ref, r := f.find(h, &n.key)
-	if r != nil && r.deadline() <= now {
+	if r != nil && r.deadline() <= n.last {
 		ended(t, f, r)
 		f.remove(h, ref, r)
 		r = nil

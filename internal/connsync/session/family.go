@@ -21,7 +21,8 @@ type key[A address] struct {
 	template        bool
 }
 
-// record is a session in the table. A free one links to the next in fwmark.
+// record is a session in the table. One without a timeout is free; those that
+// were freed link to the next in fwmark.
 type record[A address] struct {
 	key[A]
 	dest     A
@@ -40,31 +41,35 @@ type record[A address] struct {
 func (r *record[A]) deadline() int64 { return r.last + int64(r.timeout)*int64(time.Second) }
 
 const (
-	chunkLen = 1024
-	never    = math.MaxUint32 // in due: the record is free
+	chunkLen = 1024 // records: no part of a chunk's memory pages is left over
+	blockLen = 64   // records whose soonest deadline is known
+	batchLen = 64
 	noRef    = math.MaxUint32
 )
 
-// chunk is a piece of the slab. Due has the deadlines alone, in whole seconds,
-// so that looking through a million of them takes less than a millisecond.
-type chunk[A address] struct {
-	records [chunkLen]record[A]
-	due     [chunkLen]uint32
-	soonest uint32 // no due is before it
-}
-
 // family is the sessions of one address family.
 type family[A address] struct {
-	index  index
-	chunks []*chunk[A]
-	free   uint32 // first of the free records
-	used   int
-	hash   func(k *key[A], seed uint64) uint64
-	addr   func(A) netip.Addr
+	index   index
+	chunks  []*[chunkLen]record[A]
+	soonest []int64 // of each block: no deadline is before it
+	free    uint32  // first of the records that were freed
+	fresh   uint32  // from here on no record was ever used
+	used    int
+	batch   batch[A]
+	hash    func(k *key[A], seed uint64) uint64
+	addr    func(A) netip.Addr
+}
+
+// batch is connections of one message that have been read and not entered.
+type batch[A address] struct {
+	n       int
+	records [batchLen]record[A]
+	hashes  [batchLen]uint64
+	touched uint64 // keeps the compiler from leaving reads out
 }
 
 func (f *family[A]) at(ref uint32) *record[A] {
-	return &f.chunks[ref/chunkLen].records[ref%chunkLen]
+	return &f.chunks[ref/chunkLen][ref%chunkLen]
 }
 
 // find returns the session's record, nil if there is none.
@@ -91,12 +96,16 @@ func (f *family[A]) find(hash uint64, k *key[A]) (uint32, *record[A]) {
 
 // add enters a record that is not there.
 func (f *family[A]) add(hash uint64, n *record[A]) {
-	if f.free == noRef {
-		f.extend()
-	}
 	ref := f.free
+	if ref != noRef {
+		f.free = f.at(ref).fwmark
+	} else {
+		ref = f.fresh
+		if f.fresh++; int(ref) >= len(f.chunks)*chunkLen {
+			f.extend()
+		}
+	}
 	r := f.at(ref)
-	f.free = r.fwmark
 	*r = *n
 	f.schedule(ref, r)
 	f.index.insert(hash, ref)
@@ -104,52 +113,44 @@ func (f *family[A]) add(hash uint64, n *record[A]) {
 }
 
 func (f *family[A]) extend() {
-	c := &chunk[A]{soonest: never}
-	base := uint32(len(f.chunks)) * chunkLen
-	for i := range c.records {
-		c.records[i].fwmark = base + uint32(i) + 1
-		c.due[i] = never
+	f.chunks = append(f.chunks, new([chunkLen]record[A]))
+	for range chunkLen / blockLen {
+		f.soonest = append(f.soonest, math.MaxInt64)
 	}
-	c.records[chunkLen-1].fwmark = f.free
-	f.chunks = append(f.chunks, c)
-	f.free = base
 }
 
 // schedule notes a record's deadline.
 func (f *family[A]) schedule(ref uint32, r *record[A]) {
-	c := f.chunks[ref/chunkLen]
-	at := uint32(min(max(r.deadline()/int64(time.Second), 0), never-1))
-	c.due[ref%chunkLen] = at
-	c.soonest = min(c.soonest, at)
+	if d, s := r.deadline(), &f.soonest[ref/blockLen]; d < *s {
+		*s = d
+	}
 }
 
 func (f *family[A]) remove(hash uint64, ref uint32, r *record[A]) {
 	f.index.remove(hash, ref)
-	r.fwmark, f.free = f.free, ref
-	f.chunks[ref/chunkLen].due[ref%chunkLen] = never
+	r.timeout, r.fwmark, f.free = 0, f.free, ref
 	f.used--
 }
 
 // expire removes what has run out at now, after telling gone.
 func (f *family[A]) expire(now int64, seed uint64, gone func(*record[A])) (n int) {
-	second := uint32(min(max(now/int64(time.Second), 0), never-1))
-	for ci, c := range f.chunks {
-		if c.soonest > second {
+	for i, soonest := range f.soonest {
+		if soonest > now {
 			continue
 		}
-		soonest := uint32(never)
-		for i, due := range c.due {
-			if due <= second {
-				if r := &c.records[i]; r.deadline() <= now {
-					gone(r)
-					f.remove(f.hash(&r.key, seed), uint32(ci*chunkLen+i), r)
-					n++
-					continue
-				}
+		soonest = math.MaxInt64
+		for ref := uint32(i * blockLen); ref < uint32((i+1)*blockLen); ref++ {
+			switch r := f.at(ref); {
+			case r.timeout == 0:
+			case r.deadline() <= now:
+				gone(r)
+				f.remove(f.hash(&r.key, seed), ref, r)
+				n++
+			default:
+				soonest = min(soonest, r.deadline())
 			}
-			soonest = min(soonest, due)
 		}
-		c.soonest = soonest
+		f.soonest[i] = soonest
 	}
 	return n
 }
@@ -157,13 +158,12 @@ func (f *family[A]) expire(now int64, seed uint64, gone func(*record[A])) (n int
 // walk yields the records from ref on until yield returns false, and returns
 // the ref to go on with.
 func (f *family[A]) walk(from int, yield func(*record[A]) bool) int {
-	for at := from; at < len(f.chunks)*chunkLen; at++ {
-		c := f.chunks[at/chunkLen]
-		if c.due[at%chunkLen] != never && !yield(&c.records[at%chunkLen]) {
+	for at := from; at < int(f.fresh); at++ {
+		if r := f.at(uint32(at)); r.timeout != 0 && !yield(r) {
 			return at + 1
 		}
 	}
-	return len(f.chunks) * chunkLen
+	return int(f.fresh)
 }
 
 // view fills s with the record.
@@ -177,4 +177,22 @@ func (f *family[A]) view(r *record[A], directors []*Director, s *Session) {
 		First: time.Unix(0, r.first).UTC(), Last: time.Unix(0, r.last).UTC(),
 		Timeout: time.Duration(r.timeout) * time.Second,
 	}
+}
+
+// touch reads what entering the batch will read, the index first and then the
+// records that it names.
+func (f *family[A]) touch() {
+	b := &f.batch
+	var sum uint64
+	for _, h := range b.hashes[:b.n] {
+		if s := f.index.segment(h); len(s.slots) > 0 {
+			sum += s.slots[h&uint64(len(s.slots)-1)]
+		}
+	}
+	for _, h := range b.hashes[:b.n] {
+		if ref := f.index.candidate(h); ref != noRef {
+			sum += uint64(f.at(ref).state)
+		}
+	}
+	b.touched += sum
 }

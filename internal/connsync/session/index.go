@@ -31,6 +31,24 @@ func (x *index) presize(n int) {
 
 func (x *index) segment(hash uint64) *segment { return &x.segments[hash>>56] }
 
+// candidate returns the first ref that may be the one for the hash, noRef if
+// there is none.
+func (x *index) candidate(hash uint64) uint32 {
+	s := x.segment(hash)
+	if len(s.slots) == 0 {
+		return noRef
+	}
+	mask := uint64(len(s.slots) - 1)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		switch slot := s.slots[i]; {
+		case slot == 0:
+			return noRef
+		case uint32(slot>>32) == uint32(hash):
+			return uint32(slot) - 1
+		}
+	}
+}
+
 // insert enters a ref that is not there.
 func (x *index) insert(hash uint64, ref uint32) {
 	s := x.segment(hash)

@@ -46,9 +46,7 @@ type Table struct {
 	kinds  Kind
 	event  Event
 
-	conn connsync.Conn
-	new4 record[[4]byte]
-	new6 record[[16]byte]
+	conn connsync.Conn // the one being read
 }
 
 // New returns an empty table.
@@ -107,13 +105,12 @@ func (t *Table) Apply(now time.Time, from netip.Addr, datagram []byte) (int, err
 	i := t.director(from, r.SyncID)
 	t.heard(now, i, r.Header, datagram)
 	d := t.directors[i]
-	refused := d.Refused
 	n := t.read(nanos(now), &r, i)
 	d.Connections += uint64(n)
 	t.stats.Connections += uint64(n)
 	t.syncIDs[r.SyncID].Connections += uint64(n)
 	if broken := r.Err(); broken != nil {
-		d.Refused = max(d.Refused, refused+1)
+		d.Refused++
 		return n, t.refuse(broken)
 	}
 	d.trailer(datagram)
@@ -159,7 +156,7 @@ func (t *Table) Walk(cursor uint64, n int, yield func(*Session) bool) uint64 {
 			n--
 			return more && n > 0
 		})
-		if at < len(t.four.chunks)*chunkLen {
+		if at < int(t.four.fresh) {
 			return uint64(at)
 		}
 		cursor = six
@@ -173,7 +170,7 @@ func (t *Table) Walk(cursor uint64, n int, yield func(*Session) bool) uint64 {
 		n--
 		return more && n > 0
 	})
-	if at < len(t.six.chunks)*chunkLen {
+	if at < int(t.six.fresh) {
 		return six | uint64(at)
 	}
 	return 0

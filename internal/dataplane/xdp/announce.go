@@ -109,6 +109,25 @@ func (a *announcer) pause() {
 	}
 }
 
+// discard drops what is unread. With a reader at work there is nothing to drop:
+// what he has not taken yet is new.
+func (a *announcer) discard() error {
+	if !a.mu.TryLock() {
+		return nil
+	}
+	defer a.mu.Unlock()
+	a.ring.SetDeadline(time.Now())
+	for {
+		err := a.ring.ReadInto(&a.record)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		}
+		if err != nil && !errors.Is(err, ringbuf.ErrFlushed) {
+			return fmt.Errorf("map events: %w", err)
+		}
+	}
+}
+
 // name appends the connections of events; those of a server that is gone are
 // left out.
 func (d *Dataplane) name(out []lvs.Connection, events []prog.Event) ([]lvs.Connection, error) {

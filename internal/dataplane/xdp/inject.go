@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,7 @@ func (d *Dataplane) Inject(cs []lvs.Connection, out []lvs.Placement, mark uint32
 			return err
 		}
 		cs, out = cs[n:], out[n:]
+		runtime.Gosched() // who waits for the lock is to get it now, not when our time slice ends
 	}
 	return nil
 }

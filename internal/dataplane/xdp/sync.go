@@ -15,7 +15,8 @@ const forgetSets = 1 << 14
 // SetSync says which connections are announced from now on; nil: none. Rules
 // stay in force when this process ends, until the next one calls SetSync. A
 // Refresh of more than about 40 minutes is taken as that. When announcing
-// begins, every connection counts as never announced.
+// begins, what was not fetched of an earlier time is dropped, and every
+// connection counts as never announced.
 func (d *Dataplane) SetSync(rules *lvs.SyncRules) error {
 	d.ruling.Lock()
 	defer d.ruling.Unlock()
@@ -30,7 +31,7 @@ func (d *Dataplane) SetSync(rules *lvs.SyncRules) error {
 		return err
 	}
 	if !on {
-		if err := d.forgetTold(); err != nil {
+		if err := d.forgetMastership(); err != nil {
 			return err
 		}
 	}
@@ -65,8 +66,19 @@ func (d *Dataplane) writeRules(s *prog.Settings, r *lvs.SyncRules) {
 	}
 }
 
-// forgetTold makes every entry one that was never announced: what an earlier
-// time as master left says nothing after another director's.
+// forgetMastership drops what an earlier time as master left: announcements that
+// nobody fetched, which are old news now, and when entries were announced.
+func (d *Dataplane) forgetMastership() error {
+	if err := d.news.discard(); err != nil {
+		return err
+	}
+	if _, err := d.missed(); err != nil {
+		return err
+	}
+	return d.forgetTold()
+}
+
+// forgetTold makes every entry one that was never announced.
 func (d *Dataplane) forgetTold() error {
 	for at := 0; ; at += forgetSets {
 		sets := 0
