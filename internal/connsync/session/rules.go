@@ -155,7 +155,7 @@ func (p *rulesParser) statement(r *Rule, seen map[string]bool) {
 	}
 	seen[word.text] = word.kind == tokenWord
 	p.advance()
-	ok := true
+	var ok bool
 	switch {
 	case word.is("on"):
 		ok = p.on(r)
@@ -233,10 +233,6 @@ func (p *rulesParser) events(r *Rule) bool {
 		}
 		p.advance()
 	}
-}
-
-var kindNames = map[string]Kind{
-	"created": Created, "changed": Changed, "moved": Moved, "refreshed": Refreshed, "expired": Expired,
 }
 
 func (p *rulesParser) count(r *Rule) bool {
