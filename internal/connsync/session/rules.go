@@ -100,7 +100,7 @@ func (p *rulesParser) trigger() (r Rule, ok bool) {
 	}
 	start := p.tok
 	p.advance()
-	if p.tok.kind != tokenWord && p.tok.kind != tokenString {
+	if p.tok.kind != tokenWord && p.tok.kind != tokenString || p.tok.text == "" {
 		p.wrong("after trigger want its name, not %s", p.tok)
 		return r, false
 	}
