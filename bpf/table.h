@@ -473,6 +473,23 @@ AI bool take_free(__u32 loc)
 	return s && CMPXCHG(&s->tag[(loc - 1) & (WAYS - 1)], TAG_FREE, TAG_CLAIMED) == TAG_FREE;
 }
 
+/* roomy_way is a free way of a first set that has room enough, as the survey
+ * would choose it: the last one. LOC_NONE: look closer. */
+AI __u32 roomy_way(const struct conn_set *s, __u32 index)
+{
+	__u32 mask = tags_like(s, TAG_FREE), n, way;
+
+	n = (mask & 0x55) + (mask >> 1 & 0x55);
+	n = (n & 0x33) + (n >> 2 & 0x33);
+	n = (n & 0x0f) + (n >> 4);
+	if (n < ROOMY)
+		return LOC_NONE;
+	way = mask & 0xf0 ? 4 : 0;
+	mask >>= way;
+	way += mask & 0xc ? 2 + (mask >> 3 & 1) : mask >> 1 & 1;
+	return (index << 3 | way) + 1;
+}
+
 /*
  * claim takes a way for the key: a free one, else that of a dead entry, else
  * that of a half-open connection. Established ones are never touched. The
@@ -482,13 +499,18 @@ __noinline __u32 claim(const struct place *pl, __u32 now, __u32 owner)
 {
 	struct survey *v = bpf_map_lookup_elem(&surveys, &owner);
 	struct survey_ref ref = { .v = v };
+	struct conn_set *first;
+	__u32 loc;
 
 	if (!pl || !v)
 		return LOC_NONE;
+	first = set_at(pl->set[0]);
+	loc = first ? roomy_way(first, pl->set[0]) : LOC_NONE;
+	if (loc && take_free(loc))
+		return loc;
 	/* 4 tries: another CPU may take what the survey found. */
 	for (int try = 0; try < 4; try++) {
 		struct conn *e;
-		__u32 loc;
 
 		__builtin_memset(v, 0, sizeof(*v));
 		v->set[0] = pl->set[0];

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -412,40 +411,6 @@ func (w *World) Clock() (prog.Clock, error) {
 // Sweep runs lb_sweep and returns how many stash entries it freed.
 func (w *World) Sweep() (uint32, error) {
 	return w.xdp.Programs["lb_sweep"].Run(&ebpf.RunOptions{})
-}
-
-// Events takes what is in the ring of announcements out of it.
-func (w *World) Events() ([]prog.Event, error) { return drain[prog.Event](w.events) }
-
-// Asks takes what is in the ring of unknown clients out of it.
-func (w *World) Asks() ([]prog.Ask, error) { return drain[prog.Ask](w.asks) }
-
-func drain[T any](ring *ringbuf.Reader) (out []T, err error) {
-	ring.SetDeadline(time.Now())
-	for {
-		r, err := ring.Read()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return out, nil
-		}
-		if err != nil {
-			return out, fmt.Errorf("ring: %w", err)
-		}
-		out = append(out, *(*T)(unsafe.Pointer(unsafe.SliceData(r.RawSample))))
-	}
-}
-
-// Inject runs lb_inject over the arrivals, at most prog.Inbox, and returns the
-// results. One goroutine at a time may.
-func (w *World) Inject(mark uint32, as ...prog.Arrival) ([]uint32, error) {
-	in := prog.Inject{Count: uint32(copy(w.inbox, as)), Mark: mark}
-	if _, err := w.xdp.Programs["lb_inject"].Run(&ebpf.RunOptions{Context: &in}); err != nil {
-		return nil, err
-	}
-	var out []uint32
-	for i := range as {
-		out = append(out, w.inbox[i].Result)
-	}
-	return out, nil
 }
 
 // Run sends one frame through the hook's entry program. The returned frame is
