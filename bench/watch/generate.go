@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -130,7 +131,7 @@ func (m *maker) end() error {
 func (m *maker) add(c *connsync.Conn) error {
 	m.made.connections++
 	err := m.w.Add(c)
-	if err == connsync.ErrFull {
+	if errors.Is(err, connsync.ErrFull) {
 		m.datagram()
 		err = m.w.Add(c)
 	}

@@ -122,13 +122,11 @@ func (f *pending) put(p *packet, end int) {
 func (f *pending) forget(end int) {
 	from := (end + fragmentUnit - 1) / fragmentUnit
 	for w := range f.units {
-		keep := ^uint64(0)
-		switch {
-		case (w+1)*64 <= from:
+		if (w+1)*64 <= from {
 			continue
-		case w*64 >= from:
-			keep = 0
-		default:
+		}
+		var keep uint64
+		if w*64 < from {
 			keep = 1<<(from-w*64) - 1
 		}
 		f.have -= bits.OnesCount64(f.units[w] &^ keep)

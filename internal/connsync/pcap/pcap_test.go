@@ -229,7 +229,7 @@ func TestFragmentBehindTheEndCompletesNothing(t *testing.T) {
 	for _, p := range [][]byte{
 		ip4(17, 1<<13|10, make([]byte, 80)), // of somebody else: 80 to 160
 		ip4(17, 3, make([]byte, 16)),        // the last one: 24 to 40
-		ip4(17, 1<<13|0, make([]byte, 16)),  // 16 to 24 is missing
+		ip4(17, 1<<13, make([]byte, 16)),    // 16 to 24 is missing
 		ip4(17, 1<<13|20, make([]byte, 8)),  // behind the end
 	} {
 		if d.Decode(time.Unix(1, 0), pcap.LinkRaw, p, len(p), &out) {

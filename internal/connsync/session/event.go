@@ -25,19 +25,17 @@ const (
 // String returns the kind's name: "created", "changed", "moved", "refreshed",
 // "expired".
 func (k Kind) String() string {
-	switch k {
-	case Created:
-		return "created"
-	case Changed:
-		return "changed"
-	case Moved:
-		return "moved"
-	case Refreshed:
-		return "refreshed"
-	case Expired:
-		return "expired"
+	for name, one := range kindNames {
+		if one == k {
+			return name
+		}
 	}
 	return "several"
+}
+
+// kindNames are the words of a rules file too.
+var kindNames = map[string]Kind{
+	"created": Created, "changed": Changed, "moved": Moved, "refreshed": Refreshed, "expired": Expired,
 }
 
 // MarshalText makes JSON carry the name.

@@ -100,7 +100,7 @@ func (p *rulesParser) trigger() (r Rule, ok bool) {
 	}
 	start := p.tok
 	p.advance()
-	if p.tok.kind != tokenWord && p.tok.kind != tokenString {
+	if p.tok.kind != tokenWord && p.tok.kind != tokenString || p.tok.text == "" {
 		p.wrong("after trigger want its name, not %s", p.tok)
 		return r, false
 	}
@@ -155,7 +155,7 @@ func (p *rulesParser) statement(r *Rule, seen map[string]bool) {
 	}
 	seen[word.text] = word.kind == tokenWord
 	p.advance()
-	ok := true
+	var ok bool
 	switch {
 	case word.is("on"):
 		ok = p.on(r)
@@ -233,10 +233,6 @@ func (p *rulesParser) events(r *Rule) bool {
 		}
 		p.advance()
 	}
-}
-
-var kindNames = map[string]Kind{
-	"created": Created, "changed": Changed, "moved": Moved, "refreshed": Refreshed, "expired": Expired,
 }
 
 func (p *rulesParser) count(r *Rule) bool {
