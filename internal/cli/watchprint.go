@@ -166,6 +166,9 @@ func (w *watchCall) lastLine(took time.Duration) string {
 	if refused > 0 {
 		text += fmt.Sprintf("; refused %s (%s)", grouped(refused), strings.Join(why, ", "))
 	}
+	if w.live && h.Table.Datagrams == 0 {
+		text += "; a kernel director is silent while no connection changes: listen longer (--for 1m), and look whether one is master of a sync daemon with this group and port"
+	}
 	if h.Overruns > 0 {
 		text += fmt.Sprintf("; %s lost here, not read in time (raise net.core.rmem_max)", plural(h.Overruns, "datagram"))
 	}
