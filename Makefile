@@ -11,7 +11,7 @@ LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS  := -s -w -X github.com/kaname-lb/kaname/internal/cli.version=$(VERSION)
 
-.PHONY: help build demo test test-go lint generate check-generated bench bench-watch fuzz fuzz-short deps-test deps-generate root clean
+.PHONY: help build demo test test-go lint generate check-generated bench bench-watch fuzz fuzz-short deps-test deps-generate deps-kernel-lab root clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,9 +47,10 @@ bench: root ## print ns per packet and requests per second; nothing is asserted
 	@$(GO) run ./bench/packets
 	@$(GO) run ./bench/requests
 
-bench-watch: ## kaname and tshark on a capture of 1,000,000 sessions: messages per second, memory per session
+bench-watch: root ## watch beside tshark on a million sessions; what synchronisation costs both directors
 	@scripts/install "comparing with it" tshark
 	@$(GO) run ./bench/watch
+	@$(GO) run ./bench/sync
 
 fuzz: ## every fuzz target for 60 s
 	@scripts/fuzz 60s
@@ -57,8 +58,11 @@ fuzz: ## every fuzz target for 60 s
 fuzz-short:
 	@scripts/fuzz 5s
 
-deps-test: deps-generate
+deps-test: deps-generate deps-kernel-lab
 	@scripts/install "interop, firewall and capture tests" keepalived nftables iproute2 procps
+
+deps-kernel-lab:
+	@test/kernellab/setup
 
 deps-generate:
 	@scripts/install "building the BPF programs" $(CLANG) llvm-19 libbpf-dev

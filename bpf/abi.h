@@ -23,8 +23,12 @@
  *   frags     LRU_HASH          frag_key      -> struct frag
  *   macs      HASH              u64 MAC       -> u32 (any value: "ours")
  *   meta      ARRAY(1)                        -> struct meta_block
- *   scratch, surveys  PERCPU_ARRAY(1), private to an object: may be shared, need
- *                     not; never pinned
+ *   events    RINGBUF                         struct event  (SYNCHRONISATION)
+ *   asks      RINGBUF                         struct ask    (a client's MAC)
+ *   inbox     ARRAY, mmapable   u32 place     -> struct arrival
+ *   scratch, surveys  PERCPU_ARRAY(2), private to an object: may be shared, need
+ *                     not; never pinned. Element 0 is the packet path's, 1 that
+ *                     of lb_inject, which packets interrupt.
  *   xdp_jump, tc_jump  PROG_ARRAY  enum jump  -> program
  *
  * max_entries of conns (a power of two), stash, services, ring, dests (=
@@ -112,6 +116,55 @@
  * total < lower : upper > 0 ? total * 4 < upper * 3 : always. After either
  * change look again and undo if the totals say so.
  *
+ * SYNCHRONISATION (sync.h, inject.h; lvs.SyncRules is the Go model's input). With
+ * SETTING_SYNC a packet that the rules of the settings' second cache line want
+ * announced puts a struct event into `events`. They are those of IPVS
+ * (sync_conn of ip_vs_sync.c), but for three: a change of state is announced by
+ * the packet that makes it, the server's too; SYNC_AT_ONCE; and what one
+ * director never told counts as due (conn.told, below).
+ *   announced state   TCP: ESTABLISHED, FIN_WAIT, TIME_WAIT, CLOSE, CLOSE_WAIT;
+ *                     UDP: always. Nothing is announced in another.
+ *   change            This packet's compare-and-swap moved the entry into an
+ *                     announced state other than ESTABLISHED, or, with
+ *                     SYNC_AT_ONCE, into any: announce.
+ *   else              For packets from the client alone. SYNC_AT_ONCE and told
+ *                     is TOLD_NEVER: announce. Otherwise all of these must hold:
+ *                     refresh > 0: due by refresh; period > 0: in_pkts % period
+ *                     == threshold; both 0: threshold > 0 and in_pkts ==
+ *                     threshold.
+ *   due by refresh    told is TOLD_NEVER or TOLD_OVERDUE; or the last
+ *                     announcement or the packet before this one is at least
+ *                     min(refresh, max(timeout / 2, floor)) ago; or it was
+ *                     followed by fewer than `retries` others and is at least
+ *                     retry_span ago.
+ * conn.told says when this director announced the entry last: bits 2..15 are the
+ * tick >> TOLD_UNIT modulo 2^14 (0 is written as 1), bits 0..1 the retries since
+ * the last due one. It wraps after 2^14 units (1 to 2 hours), hence the packet
+ * before, and hence TOLD_OVERDUE: what refresh wants and the packet's number
+ * forbids is noted, since the time may wrap until the number fits. refresh is at
+ * most REFRESH_MAX ticks, half of the wrap. told is written without atomics: two
+ * CPUs may announce one connection twice. Whoever enters or updates an entry for
+ * another director writes TOLD_NEVER, so that this one announces it when its
+ * client's packets come here.
+ * An event that finds no room counts as REASON_SYNC_MISSED and leaves TOLD_NEVER.
+ * runtime.missed_told is how many of those user space has reported. Submitting
+ * wakes the reader only when it has caught up.
+ *
+ * Entering what another director announced is lb_inject's (type syscall), so
+ * that the insertion above has one speaker: user space writes struct arrivals
+ * into `inbox`, runs it with a struct inject as context and reads the results
+ * (enum placement). An arrival of no entry is inserted, never into the stash,
+ * with CONN_SYNCED, in_pkts 0, ifindex 0 and no MACs (the client's first packet
+ * brings them); one of an entry with this destination changes state, timeout and
+ * last; one of an entry with another destination replaces it if ARRIVAL_ACTIVE.
+ * With a mark, an entry whose last is not before it is left alone.
+ *
+ * A reply whose forward entry has ifindex 0 (the server speaks first after a
+ * failover) asks the kernel's routes for the way to the client. Where those do
+ * not know it, or the answer is not for this hook, the packet is dropped and a
+ * struct ask tells user space, which finds out and writes the entry: vlan and
+ * the MACs, then ifindex.
+ *
  * SCHEDULERS
  *   SCHED_RING  (rr, wrr)  slot = srun[id].cursor++ % ring_len; a slot whose
  *               destination is unusable is skipped, at most ring_len slots.
@@ -142,7 +195,7 @@
 
 #include <linux/types.h>
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 #define WAYS 8
 #define TAG_FREE 0U
@@ -153,6 +206,13 @@
 #define SCAN_MAX 4096
 #define VLAN_NONE 0U	  /* untagged */
 #define VLAN_KEEP 0xffffU /* dest.vlan: send with the tag the packet came with */
+#define INBOX 256	  /* arrivals that one run of lb_inject takes */
+#define TOLD_NEVER 0U
+#define TOLD_OVERDUE 1U
+#define TOLD_SHIFT 2 /* of the time in conn.told */
+#define TOLD_UNIT 5  /* ticks in its unit, as a shift */
+#define TOLD_TIME 0x3fffU
+#define REFRESH_MAX 262112U /* ticks: (2^13 - 1) units, about 40 minutes */
 
 /* An IPv6 address, or an IPv4 address as ::ffff:a.b.c.d. */
 struct addr {
@@ -203,13 +263,13 @@ struct conn {
 	__u32 timeout;	/* ticks */
 	__u32 dest;	/* index into dests */
 	__u32 dest_gen; /* dests[dest].generation at insertion */
-	__u32 in_pkts;	/* packets from the client, modulo 2^32 */
+	__u32 in_pkts;	/* packets from the client to this director, modulo 2^32 */
 	__u32 peer;	/* locator of the reply entry, LOC_NONE for DR */
-	__u32 ifindex;	/* of the last packet from the client */
+	__u32 ifindex;	/* of the last packet from the client; 0: none came here yet */
 	__u8 l2_dst[6]; /* of the last packet from the client: our MAC */
 	__u8 l2_src[6]; /* ... and the MAC the replies of NAT go to */
 	__u16 vlan;	/* its VLAN id, VLAN_NONE when untagged */
-	__u16 pad;
+	__u16 told;	/* when it was announced, see SYNCHRONISATION */
 };
 
 /* A reply entry, 64 bytes, in the place of a struct conn. key is
@@ -324,11 +384,16 @@ enum setting_flags {
 	SETTING_CHECK_MAC = 1 << 1,	/* only frames to a MAC in macs are ours */
 	SETTING_EXPIRE_NODEST = 1 << 2, /* as the sysctl expire_nodest_conn */
 	SETTING_NO_REUSE = 1 << 3,	/* as conn_reuse_mode 0 */
+	SETTING_SYNC = 1 << 4,		/* announce connections */
+};
+
+enum sync_flags {
+	SYNC_AT_ONCE = 1 << 0, /* with the packet that establishes, the first of UDP */
 };
 
 #define TIMEOUT_UDP 11
 
-/* One cache line. hash_seed, conns_mask and tick_shift belong to the contents
+/* Two cache lines, of which most packets read the first. hash_seed, conns_mask and tick_shift belong to the contents
  * of the table: they are set once, before the first program is attached. */
 struct settings_block {
 	__u32 hash_seed;
@@ -336,11 +401,74 @@ struct settings_block {
 	__u32 tick_shift;
 	__u32 flags;
 	__u32 timeouts[12]; /* ticks, by enum conn_state; [TIMEOUT_UDP] */
+	/* What SETTING_SYNC announces. */
+	__u32 sync_flags;   /* enum sync_flags */
+	__u32 threshold;
+	__u32 period;
+	__u32 refresh;	    /* ticks, 0: none, at most REFRESH_MAX */
+	__u32 refresh_floor; /* ticks of 10 s */
+	__u32 retry_span;   /* ticks, refresh / 8 */
+	__u32 retries;	    /* 0 to 3 */
+	__u32 pad[9];
 };
 
 struct runtime_block {
 	__s32 stash_count;
-	__u32 pad[15];
+	__u32 missed_told; /* user space's: REASON_SYNC_MISSED as it last said it */
+	__u32 pad[14];
+};
+
+/* A connection to announce, as it was when the packet came. */
+struct event {
+	struct flow key;
+	__u32 state; /* the state word */
+	__u32 timeout;
+	__u32 dest;
+	__u32 dest_gen;
+	__u32 in_pkts;
+	__u32 pad;
+};
+
+/* The way to this connection's client is not known, and a reply waits. */
+struct ask {
+	struct flow key; /* of the forward entry */
+};
+
+enum arrival_flags {
+	ARRIVAL_ACTIVE = 1 << 0,    /* takes the place of another destination's entry */
+	ARRIVAL_NO_OUTPUT = 1 << 1, /* NAT: nothing of the server's was seen yet */
+};
+
+/* What became of an arrival, with the numbers of lvs.Placement. */
+enum placement {
+	PLACED = 0,
+	UPDATED,
+	REBOUND,
+	STALE,
+	NO_SERVICE,
+	NO_SERVER,
+	UNSUPPORTED,
+	CLASH,
+	NO_ROOM,
+};
+
+/* A connection that another director announced. */
+struct arrival {
+	struct flow key;
+	__u32 state; /* enum conn_state */
+	__u32 flags; /* enum arrival_flags */
+	__u32 timeout;
+	__u32 left; /* ticks until its deadline, at most timeout */
+	__u32 dest;
+	__u32 dest_gen;
+	__u32 result; /* enum placement, out */
+	__u32 pad[5];
+};
+
+/* The context of lb_inject. */
+struct inject {
+	__u32 count; /* arrivals in the inbox, at most INBOX */
+	__u32 mark;  /* 0: none */
 };
 
 /* Filled by lb_clock (type syscall), run with a struct clock as context.
@@ -424,6 +552,8 @@ enum reason {
 	REASON_NO_JUMP,		/* PASS: a tail call had no target */
 	REASON_INTERNAL,	/* DROP: a lookup that cannot fail failed */
 	REASON_REWRITE,		/* DROP: the kernel refused to change the packet */
+	REASON_SYNC_MISSED,	/* event: no room to announce a connection */
+	REASON_CLIENT_UNRESOLVED, /* DROP: a reply, and no way to the client is known */
 	REASON_MAX,
 };
 

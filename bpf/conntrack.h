@@ -4,6 +4,7 @@
 #define KANAME_CONNTRACK_H
 
 #include "parse.h"
+#include "sync.h"
 #include "table.h"
 
 /* The 12 address bytes of an Ethernet header, or of a conn (l2_dst, l2_src),
@@ -58,18 +59,20 @@ AI void touch(struct conn *e, __u32 now)
 /*
  * step moves the connection on by a packet of the direction. The CPU whose
  * compare-and-swap succeeds moves the counts. LVS sets the timeout at every
- * packet, so that a changed timeout holds for old connections too.
+ * packet, so that a changed timeout holds for old connections too. It returns the
+ * word that is in force then, and sets *won if this packet changed the state.
  */
-AI void step(const struct settings_block *st, struct conn *e, __u32 word, const struct pkt *p,
-	     __u32 dir)
+AI __u32 step(const struct settings_block *st, struct conn *e, __u32 word, const struct pkt *p,
+	      __u32 dir, bool *won)
 {
 	__u32 state, to;
 
+	*won = false;
 	if (p->key.proto != IPPROTO_TCP) {
 		to = st->timeouts[TIMEOUT_UDP];
 		if (e->timeout != to)
 			WRITE_ONCE(e->timeout, to);
-		return;
+		return word;
 	}
 	/* 4 tries: losing means that another packet of this very connection
 	 * was faster; what this one adds is then little. */
@@ -77,7 +80,7 @@ AI void step(const struct settings_block *st, struct conn *e, __u32 word, const 
 		__u32 next = word, d = dir;
 
 		if (!word_live(word))
-			return;
+			return word;
 		if (word & CONN_NO_OUTPUT) {
 			if (dir == DIR_OUTPUT)
 				next &= ~(__u32)CONN_NO_OUTPUT;
@@ -91,19 +94,21 @@ AI void step(const struct settings_block *st, struct conn *e, __u32 word, const 
 		to = CMPXCHG(&e->state, word, next);
 		if (to == word) {
 			counts_move(e->dest, word, next);
+			*won = (word ^ next) & CONN_STATE_MASK;
 			word = next;
 			break;
 		}
 		if (to >> CONN_EPOCH_SHIFT != word >> CONN_EPOCH_SHIFT)
-			return;
+			return word | STATE_DEAD;
 		word = to;
 	}
 	state = word & CONN_STATE_MASK;
 	if (state > STATE_SYNACK)
-		return;
+		return word;
 	to = st->timeouts[state];
 	if (e->timeout != to)
 		WRITE_ONCE(e->timeout, to);
+	return word;
 }
 
 /* A new connection, as insert needs it. */
@@ -112,13 +117,16 @@ struct fresh {
 	struct place place;
 	__u32 word; /* state and flags, no epoch */
 	__u32 now;
+	__u32 last;
 	__u32 timeout;
 	__u32 dest;
 	__u32 dest_gen;
+	__u32 in_pkts;
 	__u32 ifindex;
 	struct l2 l2;
 	__u16 vlan;
-	__u16 nat;
+	__u8 nat;
+	__u8 owner; /* OWNER_PACKET or OWNER_INJECT */
 	/* Filled on the way. */
 	__u32 loc;	 /* of the forward entry */
 	__u32 epoch;	 /* of the forward entry */
@@ -128,36 +136,38 @@ struct fresh {
 	struct conn entry; /* on its way into the stash */
 };
 
-/* One connection at a time is made on a CPU: what describes it is kept here,
- * because on the stack the chain of calls exceeds the verifier's 512 bytes.
- * The map belongs to the programs and is not shared. */
+/* One connection at a time is made on a CPU for an owner: what describes it is
+ * kept here, because on the stack the chain of calls exceeds the verifier's 512
+ * bytes. The map belongs to the programs and is not shared. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__type(key, __u32);
 	__type(value, struct fresh);
-	__uint(max_entries, 1);
+	__uint(max_entries, OWNERS);
 } scratch SEC(".maps");
 
-AI struct fresh *fresh_get(void)
+AI struct fresh *fresh_get(__u32 owner)
 {
-	__u32 zero = 0;
+	struct fresh *f = bpf_map_lookup_elem(&scratch, &owner);
 
-	return bpf_map_lookup_elem(&scratch, &zero);
+	if (f)
+		f->owner = owner;
+	return f;
 }
 
 AI void fill(struct conn *e, const struct fresh *f)
 {
 	e->key = f->key;
-	e->last = f->now;
+	e->last = f->last;
 	e->timeout = f->timeout;
 	e->dest = f->dest;
 	e->dest_gen = f->dest_gen;
-	e->in_pkts = 1;
+	e->in_pkts = f->in_pkts;
 	e->peer = LOC_NONE;
 	e->ifindex = f->ifindex;
 	l2_copy(e->l2_dst, &f->l2);
 	e->vlan = f->vlan;
-	e->pad = 0;
+	e->told = TOLD_NEVER;
 }
 
 AI void fill_reply(struct reply *r, const struct flow *k, const struct fresh *f)
@@ -267,9 +277,11 @@ __noinline int insert_reply(struct fresh *f)
 	flow_place(st, &f->reply_key, &f->reply_place);
 	if (!reply_room(&f->reply_key, &f->reply_place, f->now))
 		return -REASON_REPLY_CLASH;
-	loc = f->loc == LOC_STASH ? LOC_NONE : claim(&f->reply_place, f->now);
+	loc = f->loc == LOC_STASH ? LOC_NONE : claim(&f->reply_place, f->now, f->owner);
 	r = (struct reply *)conn_at(loc);
 	if (!r) {
+		if (f->owner != OWNER_PACKET)
+			return -REASON_TABLE_FULL;
 		f->reply_loc = LOC_STASH;
 		return stash_reply(f);
 	}
@@ -318,10 +330,10 @@ __noinline int insert(struct fresh *f)
 	if (!f)
 		return -REASON_INTERNAL;
 	f->reply_loc = LOC_NONE;
-	f->loc = claim(&f->place, f->now);
+	f->loc = claim(&f->place, f->now, f->owner);
 	e = conn_at(f->loc);
-	if (!e)
-		return insert_stash(f);
+	if (!e) /* the stash is for packets: others can wait */
+		return f->owner == OWNER_PACKET ? insert_stash(f) : -REASON_TABLE_FULL;
 	fill(e, f);
 	f->epoch = ((e->state >> CONN_EPOCH_SHIFT) + 1) & 0xffff;
 	word = f->word | CONN_TENTATIVE | f->epoch << CONN_EPOCH_SHIFT;
@@ -342,6 +354,19 @@ __noinline int insert(struct fresh *f)
 	}
 	counts_add(f->dest, f->word);
 	return 0;
+}
+
+/* sync_fresh announces a connection that a packet has just made, if it is due. */
+AI void sync_fresh(const struct settings_block *st, const struct fresh *f)
+{
+	struct conn *e;
+
+	if (f->loc == LOC_STASH)
+		e = bpf_map_lookup_elem(&stash, &f->key);
+	else
+		e = conn_at(f->loc);
+	if (e)
+		sync_packet(st, e, f->word, f->now, true, false);
 }
 
 #endif

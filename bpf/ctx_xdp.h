@@ -50,6 +50,14 @@ AI bool ctx_has(ctx_t *ctx, void *data, void *end, __u32 len)
 	return len <= (__u32)(end - data) || len <= bpf_xdp_get_buff_len(ctx);
 }
 
+/* ctx_reaches says whether ctx_send can send through a device that a route
+ * names. A VLAN interface cannot be sent through from here, and nothing tells
+ * that it is one: only the way back is certain. */
+AI bool ctx_reaches(ctx_t *ctx, __u32 ifindex)
+{
+	return ifindex == ctx->ingress_ifindex;
+}
+
 /* ctx_send transmits through ifindex. */
 AI int ctx_send(ctx_t *ctx, __u32 ifindex)
 {

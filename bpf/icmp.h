@@ -96,6 +96,10 @@ AI int icmp_route(const struct settings_block *st, const struct pkt *p, struct c
 	if (!d || conn_dead(f, READ_ONCE(f->state), now))
 		return MISS;
 	if (word & CONN_REPLY) {
+		if (!f->ifindex) {
+			count(REASON_CLIENT_UNRESOLVED);
+			return CTX_DROP;
+		}
 		count_out(di, d->service, p->len);
 		out_to_client(o, f, d->service);
 		return SEND;

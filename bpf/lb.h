@@ -9,6 +9,7 @@
 #define KANAME_LB_H
 
 #include "conntrack.h"
+#include "hop.h"
 #include "parse.h"
 #include "rewrite.h"
 #include "sched.h"
@@ -75,12 +76,13 @@ AI int to_dest(const struct pkt *p, const struct dest *d, __u32 di, struct out *
  * connection. As in LVS it does not ask whether the server is still
  * configured.
  */
-AI int serve_reply(const struct settings_block *st, const struct pkt *p, struct reply *r,
-		   __u32 loc, __u32 now, bool full, struct out *o)
+AI int serve_reply(ctx_t *ctx, const struct settings_block *st, const struct pkt *p,
+		   struct reply *r, __u32 loc, __u32 now, bool full, struct out *o)
 {
 	struct conn *f = forward_of(r);
 	const struct dest *d;
 	__u32 di, word;
+	bool won;
 
 	if (!f) {
 		if (!full)
@@ -100,7 +102,7 @@ AI int serve_reply(const struct settings_block *st, const struct pkt *p, struct 
 			count(REASON_EXPIRED);
 		return MISS;
 	}
-	if (f->vlan != p->vlan && !full)
+	if (!full && (f->vlan != p->vlan || !f->ifindex))
 		return LEAVE;
 	if (!mac_eq(p->data, r->l2_dst)) {
 		if (!full)
@@ -111,7 +113,11 @@ AI int serve_reply(const struct settings_block *st, const struct pkt *p, struct 
 		}
 		__builtin_memcpy(r->l2_dst, p->data, sizeof(r->l2_dst));
 	}
-	step(st, f, word, p, DIR_OUTPUT);
+	if (full && !f->ifindex && !client_hop(ctx, f))
+		return CTX_DROP;
+	word = step(st, f, word, p, DIR_OUTPUT, &won);
+	if (won && st->flags & SETTING_SYNC)
+		sync_packet(st, f, word, now, false, true);
 	touch(f, now);
 	count_out(di, d->service, p->len);
 	out_to_client(o, f, d->service);
@@ -124,9 +130,10 @@ AI int serve(ctx_t *ctx, const struct settings_block *st, const struct pkt *p, s
 {
 	__u32 word = READ_ONCE(e->state), di;
 	const struct dest *d;
+	bool won;
 
 	if (word & CONN_REPLY)
-		return serve_reply(st, p, (struct reply *)e, loc, now, full, o);
+		return serve_reply(ctx, st, p, (struct reply *)e, loc, now, full, o);
 	di = e->dest;
 	d = bpf_map_lookup_elem(&dests, &di);
 	if (!full) {
@@ -163,7 +170,9 @@ AI int serve(ctx_t *ctx, const struct settings_block *st, const struct pkt *p, s
 	}
 	e->in_pkts++;
 	count_in(di, d->service, p->len);
-	step(st, e, word, p, DIR_INPUT);
+	word = step(st, e, word, p, DIR_INPUT, &won);
+	if (st->flags & SETTING_SYNC)
+		sync_packet(st, e, word, now, true, won);
 	touch(e, now);
 	return to_dest(p, d, di, o);
 }
@@ -245,7 +254,7 @@ AI int balance(ctx_t *ctx, const struct settings_block *st, const struct pkt *p,
 {
 	const struct service *s = service_of(st, &p->key);
 	bool tcp = p->key.proto == IPPROTO_TCP;
-	struct fresh *f = fresh_get();
+	struct fresh *f = fresh_get(OWNER_PACKET);
 	const struct dest *d;
 	__u32 di, state;
 	int err;
@@ -285,6 +294,8 @@ AI int balance(ctx_t *ctx, const struct settings_block *st, const struct pkt *p,
 	f->place = *pl;
 	f->word = state | (f->nat ? 0 : CONN_NO_OUTPUT);
 	f->now = now;
+	f->last = now;
+	f->in_pkts = 1;
 	f->timeout = st->timeouts[tcp ? state : TIMEOUT_UDP];
 	f->dest = di;
 	f->dest_gen = d->generation;
@@ -298,6 +309,8 @@ AI int balance(ctx_t *ctx, const struct settings_block *st, const struct pkt *p,
 		count(-err);
 		return CTX_DROP;
 	}
+	if (st->flags & SETTING_SYNC)
+		sync_fresh(st, f);
 	count_conn(di, s->id);
 	count_in(di, s->id, p->len);
 	return to_dest(p, d, di, o);

@@ -7,6 +7,7 @@
 #ifndef KANAME_SYS_H
 #define KANAME_SYS_H
 
+#include "inject.h"
 #include "table.h"
 
 SEC("syscall")
@@ -51,7 +52,14 @@ struct abi_enums {
 	enum setting_flags setting_flags;
 	enum jump jump;
 	enum reason reason;
+	enum sync_flags sync_flags;
+	enum arrival_flags arrival_flags;
+	enum placement placement;
 	struct reply reply;
+	struct event event;
+	struct ask ask;
+	struct arrival arrival;
+	struct inject inject;
 };
 
 /* lb_sweep returns how many dead stash entries it freed. */

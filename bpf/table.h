@@ -107,6 +107,26 @@ AI struct conn *set_find(struct conn_set *s, struct words k, __u32 tag)
 	return NULL;
 }
 
+/*
+ * tags_like says which ways of a set have this tag, as a mask. Without branches:
+ * sixteen of them would be too many paths for the verifier, and a bpf_loop costs
+ * a call for each way, which is dear where returns are guarded against
+ * speculation.
+ */
+AI __u32 tags_like(const struct conn_set *s, __u32 tag)
+{
+	__u32 mask = 0;
+
+#pragma unroll
+	for (int w = 0; w < WAYS; w++) {
+		__u64 differs = READ_ONCE(s->tag[w]) ^ tag;
+
+		barrier_var(differs); /* or clang makes a branch of the next line */
+		mask |= (__u32)((differs - 1) >> 63) << w;
+	}
+	return mask;
+}
+
 /* set_find_live returns the first live entry of the key and its locator. */
 AI struct conn *set_find_live(__u32 index, const struct flow *k, __u32 tag, __u32 *loc)
 {
@@ -324,7 +344,7 @@ AI bool conn_free(struct conn *e, __u32 loc, __u32 w)
  * free_at is the step "free" of abi.h for the entry at a locator (in the
  * stash: of the key) whose word was w. 0: somebody else changed or freed it.
  *
- * It is a global function, as are claim, schedule and insert_reply: the
+ * It is a global function, as are claim, rescan_sets, schedule and insert_reply: the
  * verifier takes each of them once and by itself. Inlined into each other
  * they exceed its million instructions.
  */
@@ -358,6 +378,14 @@ AI bool conn_dead(const struct conn *e, __u32 w, __u32 now)
  * Below, the emptier one: that is what keeps both from filling up. */
 #define ROOMY (WAYS / 2)
 
+/* Who inserts. A run of lb_inject is interrupted by packets on the same CPU, so
+ * each has working memory of its own. */
+enum owner {
+	OWNER_PACKET = 0,
+	OWNER_INJECT,
+	OWNERS,
+};
+
 /* What claim found in its two sets. */
 struct survey {
 	__u32 set[2];
@@ -378,7 +406,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__type(key, __u32);
 	__type(value, struct survey);
-	__uint(max_entries, 1);
+	__uint(max_entries, OWNERS);
 } surveys SEC(".maps");
 
 struct survey_ref {
@@ -450,10 +478,9 @@ AI bool take_free(__u32 loc)
  * that of a half-open connection. Established ones are never touched. The
  * result is the locator of a way whose tag is TAG_CLAIMED, or LOC_NONE.
  */
-__noinline __u32 claim(const struct place *pl, __u32 now)
+__noinline __u32 claim(const struct place *pl, __u32 now, __u32 owner)
 {
-	__u32 zero = 0;
-	struct survey *v = bpf_map_lookup_elem(&surveys, &zero);
+	struct survey *v = bpf_map_lookup_elem(&surveys, &owner);
 	struct survey_ref ref = { .v = v };
 
 	if (!pl || !v)
@@ -544,15 +571,31 @@ static int rescan_way(__u32 i, struct rescan *r)
 
 /* rescan_sets says whether another entry of the key survives. Own LOC_NONE
  * kills every tentative one: that is how the stash does it. */
-AI bool rescan_sets(const struct flow *k, const struct place *pl, __u32 own)
+__noinline int rescan_sets(const struct flow *k, const struct place *pl, __u32 own)
 {
-	struct rescan r = {
-		.key = k,
-		.set = { pl->set[0], pl->set[1] },
-		.tag = pl->tag,
-		.own = own,
-	};
+	struct rescan r = { .key = k, .own = own };
+	const struct conn_set *first, *second;
+	__u32 mask, set, way;
 
+	if (!k || !pl)
+		return 1;
+	r.set[0] = pl->set[0];
+	r.set[1] = pl->set[1];
+	r.tag = pl->tag;
+	first = set_at(pl->set[0]);
+	second = set_at(pl->set[1]);
+	if (!first || !second)
+		return 1;
+	/* Nobody else has this tag: the common case. */
+	mask = tags_like(first, pl->tag) | tags_like(second, pl->tag) << WAYS;
+	if (own != LOC_NONE) {
+		set = (own - 1) >> 3;
+		way = (own - 1) & (WAYS - 1);
+		mask &= ~(set == pl->set[0] ? 1U << way : 0);
+		mask &= ~(set == pl->set[1] ? 1U << (way + WAYS) : 0);
+	}
+	if (!mask)
+		return 0;
 	bpf_loop(2 * WAYS, rescan_way, &r, 0);
 	return r.lost;
 }

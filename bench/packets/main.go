@@ -9,6 +9,8 @@ import (
 	"os"
 	"text/tabwriter"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/kaname-lb/kaname/internal/dataplane/xdp/prog"
 	"github.com/kaname-lb/kaname/internal/dataplane/xdp/prog/progtest"
 )
@@ -75,6 +77,8 @@ func (d *driver) rows() []row {
 		{"empty program (driver alone)", d.absolute},
 		{"parse + MAC swap", d.floor},
 		{"DR hit", func(n uint32) (string, error) { return d.hit(prog.MethodDR, false, n) }},
+		{"DR hit, with sync", d.watched},
+		{"DR hit, announced", d.announced},
 		{"DR new connection", func(n uint32) (string, error) { return d.fresh(prog.MethodDR, n) }},
 		{"NAT hit, to the server", func(n uint32) (string, error) { return d.hit(prog.MethodNAT, false, n) }},
 		{"NAT hit, to the client", func(n uint32) (string, error) { return d.hit(prog.MethodNAT, true, n) }},
@@ -95,15 +99,9 @@ func (d *driver) floor(flows uint32) (string, error) {
 
 // hit measures packets of established connections.
 func (d *driver) hit(method uint8, reply bool, flows uint32) (string, error) {
-	if err := d.prepare(method); err != nil {
+	lb, err := d.establish(method, flows)
+	if err != nil {
 		return "", err
-	}
-	lb := d.world.Program(progtest.XDP)
-	// Every connection by its handshake's packets, in turn.
-	for _, flags := range []uint8{progtest.SYN, progtest.ACK} {
-		if _, err := d.once(lb, clientPacket(flags), flows, flows, false); err != nil {
-			return "", err
-		}
 	}
 	p := clientPacket(progtest.ACK)
 	if reply {
@@ -117,6 +115,76 @@ func (d *driver) hit(method uint8, reply bool, flows uint32) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%.1f", ns), d.quiet()
+}
+
+// watched measures packets of connections that are announced now and then, when
+// nothing is due: the common case of a director with synchronisation.
+func (d *driver) watched(flows uint32) (string, error) {
+	if _, err := d.establish(prog.MethodDR, flows); err != nil {
+		return "", err
+	}
+	now, err := d.world.Now()
+	if err != nil {
+		return "", err
+	}
+	for i := range d.world.Sets() {
+		for way := range d.world.Sets()[i].Way {
+			d.world.Sets()[i].Way[way].Told = uint16(max(now>>prog.ToldUnit&prog.ToldTime, 1) << prog.ToldShift)
+		}
+	}
+	s := d.world.Settings
+	s.Flags |= prog.SettingSync
+	s.SyncFlags, s.Threshold, s.Refresh, s.RetrySpan = prog.SyncAtOnce, 3, 450*125, 450*125/8
+	if err := d.world.Set(s); err != nil {
+		return "", err
+	}
+	ns, err := d.net(d.world.Program(progtest.XDP), clientPacket(progtest.ACK), flows)
+	return fmt.Sprintf("%.1f", ns), errors.Join(err, d.quiet())
+}
+
+// announced measures packets of which each is announced to a ring with room.
+func (d *driver) announced(flows uint32) (string, error) {
+	lb, err := d.establish(prog.MethodDR, flows)
+	if err != nil {
+		return "", err
+	}
+	s := d.world.Settings
+	s.Flags |= prog.SettingSync
+	s.Threshold, s.Period = 0, 1
+	if err := d.world.Set(s); err != nil {
+		return "", err
+	}
+	const packets = 4096
+	with, without := math.Inf(1), math.Inf(1)
+	for range d.runs * 4 {
+		if _, err := d.world.Events(); err != nil {
+			return "", err
+		}
+		ns, err := d.once(lb, clientPacket(progtest.ACK), flows, packets, true)
+		if err != nil {
+			return "", err
+		}
+		with = min(with, ns)
+		if ns, err = d.once(d.objs.FloorEmpty, clientPacket(progtest.ACK), flows, packets, true); err != nil {
+			return "", err
+		}
+		without = min(without, ns)
+	}
+	return fmt.Sprintf("%.1f", with-without), d.quiet()
+}
+
+// establish opens connections, each by its handshake's packets, in turn.
+func (d *driver) establish(method uint8, flows uint32) (*ebpf.Program, error) {
+	if err := d.prepare(method); err != nil {
+		return nil, err
+	}
+	lb := d.world.Program(progtest.XDP)
+	for _, flags := range []uint8{progtest.SYN, progtest.ACK} {
+		if _, err := d.once(lb, clientPacket(flags), flows, flows, false); err != nil {
+			return nil, err
+		}
+	}
+	return lb, nil
 }
 
 // fresh measures SYNs of which each opens a connection, in a table that holds

@@ -16,6 +16,7 @@ import (
 	"github.com/kaname-lb/kaname/internal/api"
 	"github.com/kaname-lb/kaname/internal/cli/ipvsadm"
 	"github.com/kaname-lb/kaname/internal/lvs"
+	"github.com/kaname-lb/kaname/internal/snapshot"
 )
 
 const ipvsHelp = `Lists the director's table in the layout of ipvsadm.
@@ -32,7 +33,7 @@ options:
   -c, --connection     the connection entries
   --stats, --rate      counters; rates per second    --exact  no K, M, G, T
   --thresholds, --persistent-conn, --tun-info        other columns
-  --timeout, --daemon  timeouts; sync daemons (none yet)
+  --timeout, --daemon  timeouts; sync daemons
   --nosort             in the director's order
 
 Exit status: 0; 1 no such service; 2 or 255 refused command line (as ipvsadm);
@@ -121,7 +122,7 @@ func (a *app) ipvsTable(ctx context.Context, client *api.Client, r ipvsadm.Reque
 	case ipvsadm.Timeouts:
 		return ipvsadm.WriteTimeouts(a.env.Stdout, snap.Dataplane.Timeouts)
 	case ipvsadm.Daemons:
-		return nil // the sync daemon is not built yet, so none runs
+		return ipvsadm.WriteDaemons(a.env.Stdout, daemons(snap.Sync))
 	default:
 	}
 	services, err := client.Services(ctx)
@@ -138,6 +139,21 @@ func (a *app) ipvsTable(ctx context.Context, client *api.Client, r ipvsadm.Reque
 		}
 	}
 	return ipvsadm.WriteList(a.env.Stdout, r, snap.Dataplane.Connections.Capacity, services, names)
+}
+
+// daemons are the sync daemons that run: our one is two in the kernel's eyes
+// when it has both roles.
+func daemons(s *snapshot.Sync) []ipvsadm.Daemon {
+	if s == nil {
+		return nil
+	}
+	var all []ipvsadm.Daemon
+	for _, role := range []string{"master", "backup"} {
+		if strings.Contains(s.Role, role) {
+			all = append(all, ipvsadm.Daemon{Role: role, Interface: s.Interface, SyncID: s.SyncID, MaxLen: s.MaxLen, Group: s.Group, TTL: s.TTL})
+		}
+	}
+	return all
 }
 
 // sameService compares keys as a command line can write them: a mark says

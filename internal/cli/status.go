@@ -22,7 +22,8 @@ func newStatus(a *app) *cobra.Command {
 		Use:   "status",
 		Short: "Show the director on one screen",
 		Long: "status shows lasting problems with their causes and fixes, the VRRP instances and\n" +
-			"groups, the virtual servers with their real servers, and how traffic is carried.",
+			"groups, the virtual servers with their real servers, how traffic is carried, and which\n" +
+			"connections other directors know.",
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := a.client()
@@ -56,6 +57,7 @@ func writeStatus(w io.Writer, s *snapshot.Snapshot) error {
 	v.scripts()
 	v.services()
 	v.dataplane()
+	v.sync()
 	return out.Flush()
 }
 
@@ -166,7 +168,7 @@ func counts(m map[string]uint64) string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		if m[name] != 0 {
-			all = append(all, fmt.Sprintf("%s %d", name, m[name]))
+			all = append(all, name+" "+thousands(m[name]))
 		}
 	}
 	return strings.Join(all, ", ")

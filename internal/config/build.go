@@ -13,7 +13,7 @@ import (
 func Build(tree *syntax.Tree) (*Config, []finding.Finding) {
 	b := &builder{
 		tree:         tree,
-		cfg:          &Config{Files: tree.Files, Kaname: Kaname{Dataplane: "auto", XDPMode: "auto"}},
+		cfg:          &Config{Files: tree.Files, Kaname: defaultKaname()},
 		def:          defaultDefaults(),
 		scripts:      map[string]*Script{},
 		later:        map[string]syntax.Pos{},
@@ -27,6 +27,7 @@ func Build(tree *syntax.Tree) (*Config, []finding.Finding) {
 	}
 	b.each("", tree.Body, b.rootSecond)
 	b.finishVRRP()
+	b.finishSync()
 	b.finishServers()
 	if len(tree.Files) > 0 && len(b.cfg.Instances)+len(b.cfg.VirtualServers) == 0 && finding.Worst(b.findings) < finding.Error {
 		b.add(finding.Finding{
@@ -54,7 +55,8 @@ type builder struct {
 	groupWeights map[string]bool // sync groups with sync_group_tracking_weight
 	groups       map[string]*serverGroup
 	servers      []*virtualServer
-	nAddrs       int // addresses that group ranges have been expanded to
+	syncIDZero   bool // the sync daemon is one of lvs_sync_daemon_interface
+	nAddrs       int  // addresses that group ranges have been expanded to
 }
 
 // defaults are what global_defs sets for the instances.
@@ -156,7 +158,6 @@ func join(path, word string) string {
 
 // effects say what leaving out a known keyword means, where that is not plain.
 var effects = map[string]string{
-	"global_defs/lvs_sync_daemon":                   "connections are not synchronised to the other director",
 	"global_defs/notification_email":                "accepted, no mail is sent",
 	"global_defs/notification_email_from":           "accepted, no mail is sent",
 	"global_defs/smtp_server":                       "accepted, no mail is sent",
@@ -178,7 +179,6 @@ var effects = map[string]string{
 	"vrrp_instance/track_file":                      "the tracked files change nothing",
 	"vrrp_instance/track_process":                   "the tracked processes change nothing",
 	"vrrp_instance/track_bfd":                       "the tracked BFD sessions change nothing",
-	"vrrp_instance/lvs_sync_daemon_interface":       "connections are not synchronised to the other director",
 	"static_ipaddress":                              "no addresses are added",
 	"static_routes":                                 "no routes are added",
 	"static_rules":                                  "no rules are added",
@@ -256,6 +256,10 @@ func (b *builder) other(l *line) {
 	case s.path == l.path:
 		what += "; did you mean " + s.word + "?"
 		fix = s.word
+		if Confidential(s.word) {
+			fix += " SECRET"
+			break
+		}
 		for _, w := range l.st.Args() {
 			if w.Quoted {
 				w.Text = `"` + w.Text + `"`

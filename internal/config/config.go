@@ -35,8 +35,26 @@ type Global struct {
 	LVSFlush       bool // lvs_flush: empty the table at start
 	LVSFlushOnStop bool // lvs_flush_onstop
 	NotifyFIFO     string
-	// SyncDaemon is lvs_sync_daemon as written, not built yet.
-	SyncDaemon string
+	// SyncDaemon is lvs_sync_daemon, or lvs_sync_daemon_interface of an
+	// instance; nil: connections are not synchronised.
+	SyncDaemon *SyncDaemon
+}
+
+// SyncDaemon is the synchronisation of connections, every default resolved.
+type SyncDaemon struct {
+	Where
+	Interface string
+	// Instance is the vrrp_instance whose state says the role: MASTER sends,
+	// BACKUP receives. Empty: both roles at once.
+	Instance string
+	// SyncID is the syncid: as written when HasID, else the VRID of the instance,
+	// 0 without one and for lvs_sync_daemon_interface.
+	SyncID int
+	HasID  bool
+	MaxLen int        // bytes of a datagram's payload, 0: by the group's family
+	Port   int        // 8848
+	TTL    int        // 1
+	Group  netip.Addr // 224.0.0.81
 }
 
 // User is the user and group that a script runs as; empty is the default.
@@ -49,6 +67,20 @@ type Kaname struct {
 	XDPMode     string // "auto" (default), "native", "generic"
 	Connections int    // entries of the connection table, 0 for the default
 	Interfaces  []string
+	Sync        KanameSync
+}
+
+// KanameSync is how the sync daemon works, where lvs_sync_daemon has no word
+// for it.
+type KanameSync struct {
+	Key   Secret        // sync_key, empty: datagrams carry no proof of origin
+	Rules lvs.SyncRules // at once, refreshed after 60 s
+	// QueueLen (sync_qlen_max) is how many datagrams may wait for being sent, and
+	// Rate (sync_rate) how many connections are announced a second at most; 0: the
+	// daemon's default.
+	QueueLen, Rate int
+	CatchUp        bool // sync_catch_up, true
+	CatchUpPort    int  // sync_catch_up_port; the daemon's Port by default
 }
 
 // Command is a program and its arguments, split as keepalived splits it. User
@@ -181,6 +213,15 @@ type VirtualServer struct {
 	VirtualHost                         string
 	Sorry                               *SorryServer
 	RealServers                         []*RealServer
+}
+
+// ID tells virtual servers apart: a name may stand for one of TCP and one of
+// UDP. It is the name for TCP, else the name and the protocol.
+func (vs *VirtualServer) ID() string {
+	if vs.Protocol == lvs.TCP {
+		return vs.Name
+	}
+	return vs.Name + " " + vs.Protocol.String()
 }
 
 // Endpoint is one virtual address and port.

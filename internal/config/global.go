@@ -47,8 +47,7 @@ func (b *builder) globalKeyword(l *line, g *Global) bool {
 		}
 		l.unsupported("nothing is written to the FIFO")
 	case "lvs_sync_daemon":
-		g.SyncDaemon = words(l)
-		l.unsupported("")
+		b.syncDaemon(l)
 	case "include_check": // the parser's business
 		l.next = len(l.st.Words)
 	default:
@@ -141,38 +140,6 @@ func (l *line) user(dst *User) {
 		}
 		*dst = u
 	}
-}
-
-// kaname builds our own block.
-func (b *builder) kaname(l *line) {
-	k := &b.cfg.Kaname
-	if k.Where.IsZero() {
-		k.Where = l.st.Pos().Place()
-	}
-	l.block(func(l *line) bool {
-		switch l.kw {
-		case "dataplane":
-			b.choice(l, &k.Dataplane, "auto", "xdp", "tc", "ipvs")
-			if k.Dataplane == "ipvs" {
-				l.unsupported("dataplane ipvs; auto is used")
-				k.Dataplane = "auto"
-			}
-		case "xdp_mode":
-			b.choice(l, &k.XDPMode, "auto", "native", "generic")
-		case "connections":
-			l.integer(&k.Connections, 1, 1<<28, false)
-		case "interfaces":
-			for l.left() > 0 {
-				var name string
-				if l.iface(&name) {
-					k.Interfaces = append(k.Interfaces, name)
-				}
-			}
-		default:
-			return false
-		}
-		return true
-	})
 }
 
 // choice reads one of a few words.

@@ -165,6 +165,8 @@ func (b *builder) instanceBlocks(l *line, in *instance) bool {
 		b.trackInterfaces(l, &in.TrackInterfaces)
 	case "track_script":
 		b.trackScripts(l, &in.TrackScripts)
+	case "lvs_sync_daemon_interface":
+		b.syncInterface(l, in)
 	default:
 		return false
 	}

@@ -29,6 +29,7 @@ func Load(files syntax.Files, path string, o Options) (*Config, *syntax.Tree, []
 	})
 	cfg, more := Build(tree)
 	fs = append(fs, more...)
+	Conceal(fs)
 	finding.Sort(fs, tree.Files)
 	return cfg, tree, fs
 }

@@ -47,8 +47,11 @@ func TestSeeds(t *testing.T) {
 		t.Errorf("000: %+v", vs)
 	}
 	c = seed("002")
-	if in := c.Instances[0]; in.Auth != config.AuthAH || in.AuthPass != "password" || in.Addresses[0].Dev != "enp0s8" || c.Global.SyncDaemon != "enp0s8 VI_1 id 51" {
+	if in := c.Instances[0]; in.Auth != config.AuthAH || in.AuthPass != "password" || in.Addresses[0].Dev != "enp0s8" {
 		t.Errorf("002: %+v", in)
+	}
+	if s := c.Global.SyncDaemon; s == nil || s.Interface != "enp0s8" || s.Instance != "VI_1" || s.SyncID != 51 || s.Port != 8848 || s.TTL != 1 || s.Group.String() != "224.0.0.81" {
+		t.Errorf("002: sync daemon %+v", s)
 	}
 	c = seed("003")
 	if rs := c.VirtualServers[0].RealServers[0]; !rs.InhibitOnFailure || rs.Method != lvs.NAT || rs.Checkers[0].Retry != 1 {
@@ -234,6 +237,14 @@ func checkRunnable(t *testing.T, cfg *config.Config) {
 				t.Fatalf("tracked script %s is not in the config", tr.Name)
 			}
 		}
+	}
+	if s := cfg.Global.SyncDaemon; s != nil && (s.Interface == "" || s.Instance != "" && !names[s.Instance] || s.SyncID < 0 || s.SyncID > 255 ||
+		s.MaxLen < 0 || s.MaxLen > 65507 || s.Port < 1 || s.Port > 65535 || s.TTL < 1 || s.TTL > 255 || !s.Group.IsMulticast()) {
+		t.Fatalf("sync daemon %+v", s)
+	}
+	if k := cfg.Kaname.Sync; k.Rules.Period > 0 && k.Rules.Threshold >= k.Rules.Period || k.Rules.Retries > 3 || k.Rules.Refresh < 0 ||
+		k.QueueLen < 0 || k.Rate < 0 || k.CatchUpPort < 0 || k.CatchUpPort > 65535 {
+		t.Fatalf("sync settings %+v", k)
 	}
 	for _, g := range cfg.SyncGroups {
 		for _, m := range g.Members {

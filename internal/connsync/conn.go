@@ -216,6 +216,7 @@ func (c *Conn) Connection() lvs.Connection {
 		out.Method = lvs.TUN
 	case MethodDR, MethodLocal, MethodBypass:
 		out.Method = lvs.DR
+	default: // NAT
 	}
 	out.Timeout = time.Duration(c.Timeout) * time.Second
 	if out.Timeout == 0 {

@@ -51,6 +51,7 @@ type Reader struct {
 	at   int    // offset of the next connection
 	left int    // how many there are still to come
 	n    int    // how many there were
+	bare bool   // no datagram: b has exactly Count connections
 	err  *Error
 }
 
@@ -65,6 +66,12 @@ func Read(b []byte) (Reader, error) {
 		r.at = headerLen
 	}
 	return r, nil
+}
+
+// ReadBare begins to read count connections of version 1 that stand in b
+// without a header, as catch-up streams have them.
+func ReadBare(b []byte, count int) Reader {
+	return Reader{Header: Header{Version: 1, Count: count}, b: b, left: count, bare: true}
 }
 
 // Next reads one connection into c, whose Options then point into the
@@ -91,7 +98,7 @@ func (r *Reader) Next(c *Conn) bool {
 // kernels does with --sync-maxlen above 9188: their own backups lose what is
 // behind it, we do not.
 func (r *Reader) wrapped() bool {
-	if r.Version != 1 || r.err != nil || len(r.b)-r.at < 256*connLen4 {
+	if r.Version != 1 || r.bare || r.err != nil || len(r.b)-r.at < 256*connLen4 {
 		return false
 	}
 	r.left = 256

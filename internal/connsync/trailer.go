@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"net/netip"
 )
 
 // Trailer is what a kaname director adds to its datagrams, behind the
@@ -22,7 +23,8 @@ import (
 //	    16     8  Seq
 //	    24     4  Entries
 //	    28     4  0
-//	    32    16  keyed: HMAC-SHA-256 of the datagram before it, truncated
+//	    32    16  keyed: HMAC-SHA-256 of the datagram before it, truncated;
+//	          its key is that of the source address (Key.From)
 type Trailer struct {
 	// Sender names the sending daemon's life: when it started, nanoseconds since
 	// 1970. A later life has a greater one.
@@ -63,6 +65,18 @@ func NewKey(secret string) (*Key, error) {
 		copy(dst[:], b)
 	}
 	return k, nil
+}
+
+// From is the key of datagrams that come from one address. What a director
+// sent is worthless under another address, so that a receiver that remembers
+// how far each address has come cannot be told old news.
+func (k *Key) From(source netip.Addr) *Key {
+	a := source.Unmap().As16()
+	h := hmac.New(sha256.New, k.datagram[:])
+	h.Write(a[:])
+	of := &Key{stream: k.stream}
+	h.Sum(of.datagram[:0])
+	return of
 }
 
 // StreamKey is the key of catch-up streams.

@@ -79,6 +79,7 @@ type director struct {
 
 	picture   atomic.Pointer[snapshot.Snapshot] // read by everybody
 	dataplane atomic.Pointer[xdp.Dataplane]     // carrier.dp, for everybody
+	sync      atomic.Pointer[syncer]            // nil without lvs_sync_daemon; changed by the loop alone
 	dirty     bool                              // the desired state may have changed
 
 	ctx     context.Context // the life of everything that was started

@@ -80,7 +80,9 @@ func (d *director) settle() reconcile.Report {
 	if d.book.lacks(d.state.Addresses) {
 		d.remember() // before they are there: killed in between, nobody else knows whose they are
 	}
+	d.assignSync() // before the addresses: the first packets are announced already
 	rep := d.apply(d.state)
+	d.tellSync(rep)
 	for _, ev := range d.pending {
 		d.notifier.Handle(ev)
 	}
@@ -105,7 +107,7 @@ func (d *director) desiredHealth() desired.Health {
 	st := d.health.Status()
 	var out desired.Health
 	for _, vs := range d.loaded.cfg.VirtualServers {
-		svc, ok := st.Service(vs.Name)
+		svc, ok := st.Service(vs.ID())
 		s := desired.Service{QuorumUp: !ok || svc.QuorumUp}
 		for _, rs := range vs.RealServers {
 			server := desired.Server{Up: true, Weight: rs.Weight}

@@ -42,6 +42,9 @@ func (d *director) publish() {
 		s.Dataplane = dp.Status()
 		s.Conditions = append(s.Conditions, dp.Conditions()...)
 	}
+	var lasting []snapshot.Condition
+	s.Sync, lasting = d.syncPicture(now)
+	s.Conditions = append(s.Conditions, lasting...)
 	d.picture.Store(s)
 }
 
@@ -123,7 +126,7 @@ func (d *director) services() []snapshot.VirtualServer {
 	st := d.health.Status()
 	var out []snapshot.VirtualServer
 	for _, vs := range d.loaded.cfg.VirtualServers {
-		svc, _ := st.Service(vs.Name)
+		svc, _ := st.Service(vs.ID())
 		s := snapshot.VirtualServer{
 			Name: vs.Name, Scheduler: vs.Scheduler, Method: vs.Method.String(),
 			Quorum: vs.Quorum, QuorumUp: svc.QuorumUp,

@@ -68,6 +68,7 @@ func (d *director) takeOver(l loaded) error {
 	d.tap.Watch(tapSpec(l.cfg))
 	d.driver.Send(vrrp.Reconfigure{Spec: vrrpSpec(l.cfg)})
 	d.tracker.Update(trackScripts(l.cfg))
+	d.adjustSync()
 	d.dirty = true
 	return nil
 }
@@ -139,7 +140,14 @@ func (s source) Services() ([]lvs.ServiceStatus, error) {
 // Connections yields the connection table.
 func (s source) Connections(yield func(lvs.Connection) bool) error {
 	if dp := s.d.dataplane.Load(); dp != nil {
-		dp.Connections(yield)
+		more := true
+		dp.Connections(func(c lvs.Connection) bool {
+			more = yield(c)
+			return more
+		})
+		if more {
+			s.d.kept(yield)
+		}
 	}
 	return nil
 }

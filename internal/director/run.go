@@ -90,8 +90,10 @@ func complain(o Options, err error) {
 // then the dataplane, so that packets that are on their way still find it.
 func (d *director) stop() int {
 	heirless := d.heirless()
+	d.flushSync() // whoever takes over knows everything until now
 	d.endElection()
 	handedOver := d.awaitHeirs(heirless)
+	d.flushSync()
 	d.stepHealth(health.Stop{})
 	// Stopped before it had begun, it may yet have a predecessor's addresses.
 	d.synced, d.dirty = true, true
@@ -99,6 +101,7 @@ func (d *director) stop() int {
 	// Scripts are waited for when the addresses are gone: the peer has them now.
 	d.runner.Close()
 	d.notifier.Close(stopScripts)
+	d.endSync()
 	d.cancel()
 	d.workers.Wait()
 	err = errors.Join(err, d.closeElection())

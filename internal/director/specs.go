@@ -3,6 +3,7 @@ package director
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/config"
@@ -73,12 +74,26 @@ func instanceSpec(in *config.Instance, scripts map[string]*config.Script) vrrp.I
 	}
 	for _, a := range in.Addresses {
 		s.Addresses = append(s.Addresses, a.Prefix.Addr())
-		s.Announce = append(s.Announce, a.Prefix.Addr())
 	}
-	for _, a := range in.Excluded {
-		s.Announce = append(s.Announce, a.Prefix.Addr())
+	for _, a := range slices.Concat(in.Addresses, in.Excluded) {
+		announced(&s, a)
 	}
 	return s
+}
+
+// announced lists an address where it is: on the instance's interface, or on
+// the one that its line names.
+func announced(s *vrrp.InstanceSpec, a config.Address) {
+	if a.Dev == "" || a.Dev == s.Interface {
+		s.Announce = append(s.Announce, a.Prefix.Addr())
+		return
+	}
+	i := slices.IndexFunc(s.AnnounceOn, func(o vrrp.AnnounceSpec) bool { return o.Interface == a.Dev })
+	if i < 0 {
+		i = len(s.AnnounceOn)
+		s.AnnounceOn = append(s.AnnounceOn, vrrp.AnnounceSpec{Interface: a.Dev})
+	}
+	s.AnnounceOn[i].Addrs = append(s.AnnounceOn[i].Addrs, a.Prefix.Addr())
 }
 
 // tracks resolves the weight of each line: its own, else the script's.
@@ -101,7 +116,7 @@ func healthSpec(c *config.Config, dropped func(config.Where, error)) (health.Spe
 	var s health.Spec
 	targets := map[health.CheckerID]checker.Target{}
 	for _, vs := range c.VirtualServers {
-		svc := health.ServiceSpec{Name: vs.Name, Quorum: vs.Quorum, Hysteresis: vs.Hysteresis, Sorry: vs.Sorry != nil}
+		svc := health.ServiceSpec{Name: vs.ID(), Quorum: vs.Quorum, Hysteresis: vs.Hysteresis, Sorry: vs.Sorry != nil}
 		for _, rs := range vs.RealServers {
 			server := health.ServerSpec{Addr: netip.AddrPortFrom(rs.Addr, rs.Port), Weight: rs.Weight}
 			for _, ch := range rs.Checkers {
@@ -121,7 +136,7 @@ func healthSpec(c *config.Config, dropped func(config.Where, error)) (health.Spe
 					Retry:            ch.Retry,
 				}
 				server.Checkers = append(server.Checkers, spec)
-				targets[health.CheckerID{Service: vs.Name, Server: server.Addr, Key: spec.Key}] = t
+				targets[health.CheckerID{Service: vs.ID(), Server: server.Addr, Key: spec.Key}] = t
 			}
 			svc.Servers = append(svc.Servers, server)
 		}
@@ -202,9 +217,9 @@ func notifySpec(c, old *config.Config) notify.Spec {
 		s.Groups[g.Name] = scriptsOf(g.Notify)
 	}
 	for _, vs := range c.VirtualServers {
-		s.Services[vs.Name] = notify.ServerScripts{Up: script(vs.QuorumUp), Down: script(vs.QuorumDown)}
+		s.Services[vs.ID()] = notify.ServerScripts{Up: script(vs.QuorumUp), Down: script(vs.QuorumDown)}
 		for _, rs := range vs.RealServers {
-			key := notify.ServerKey{Service: vs.Name, Server: netip.AddrPortFrom(rs.Addr, rs.Port)}
+			key := notify.ServerKey{Service: vs.ID(), Server: netip.AddrPortFrom(rs.Addr, rs.Port)}
 			s.Servers[key] = notify.ServerScripts{Up: script(rs.NotifyUp), Down: script(rs.NotifyDown)}
 		}
 	}

@@ -118,7 +118,11 @@ func TestVRRPSpec(t *testing.T) {
 		Name: "A", Interface: "eth0", VRID: 51, Priority: 150, AdvertInterval: 2 * time.Second, Preempt: false,
 		Auth: vrrp.AuthAH, Password: "k@l-ve", DownTimerAdverts: 3,
 		Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")},
-		Announce:  []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("192.0.2.2")},
+		Announce:  []netip.Addr{netip.MustParseAddr("192.0.2.1")},
+		AnnounceOn: []vrrp.AnnounceSpec{
+			{Interface: "eth3", Addrs: []netip.Addr{netip.MustParseAddr("198.51.100.1")}},
+			{Interface: "eth4", Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.2")}},
+		},
 		// The script's own weight, since the line has none; the second line is dropped.
 		TrackScripts:    []vrrp.TrackSpec{{Name: "up", Weight: -20}},
 		TrackInterfaces: []vrrp.TrackSpec{{Name: "eth1", Weight: 10}, {Name: "eth2"}},
@@ -263,5 +267,35 @@ func TestScriptTimeout(t *testing.T) {
 		if got := scriptTimeout(&config.Script{Timeout: tt.timeout, Interval: tt.interval}); got != tt.want {
 			t.Errorf("timeout %s interval %s: %s, want %s", tt.timeout, tt.interval, got, tt.want)
 		}
+	}
+}
+
+// One address and port may be a virtual server of TCP and one of UDP: their
+// servers are checked and told apart.
+func TestTCPAndUDPOfOneName(t *testing.T) {
+	cfg := parse(t, `virtual_server 192.0.2.100 53 {
+    lb_kind DR
+    protocol TCP
+    real_server 192.0.2.21 53 {
+        TCP_CHECK {
+        }
+    }
+}
+virtual_server 192.0.2.100 53 {
+    lb_kind DR
+    protocol UDP
+    real_server 192.0.2.21 53 {
+        TCP_CHECK {
+        }
+    }
+}
+`)
+	spec, targets := healthSpec(cfg, func(config.Where, error) {})
+	var names []string
+	for _, s := range spec.Services {
+		names = append(names, s.Name)
+	}
+	if !slices.Equal(names, []string{"192.0.2.100 53", "192.0.2.100 53 UDP"}) || len(targets) != 2 {
+		t.Errorf("services %q with %d checks", names, len(targets))
 	}
 }

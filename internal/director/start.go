@@ -307,6 +307,7 @@ func (d *director) begin(past *remembered) {
 		d.spawn(func() error { return dp.Run(d.ctx) })
 	}
 	d.beginElection(past)
+	d.adjustSync()
 }
 
 func (d *director) beginChecks(past *remembered) {

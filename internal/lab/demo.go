@@ -181,9 +181,12 @@ func (d *demo) distribution(ctx context.Context) error {
 }
 
 func (d *demo) holdOpen(ctx context.Context) error {
-	ask, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ask, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	var err error
+	outside, err := d.lookOutside(ask)
+	if err != nil {
+		return err
+	}
 	if d.held, err = d.lab.Host("client").Hold(ask, demoTarget); err != nil {
 		return fmt.Errorf("connection to hold: %w", err)
 	}
@@ -197,11 +200,43 @@ func (d *demo) holdOpen(ctx context.Context) error {
 		if strings.Contains(line, d.held.Local().String()) && strings.Contains(line, "ESTABLISHED") {
 			d.quote(strings.Join(lines[:min(2, len(lines))], "\n")+"\n"+line, 3)
 			d.say("  (and %d that are over and will be forgotten)", len(lines)-3)
-			return d.showServices(ask, demoMaster)
+			if err := d.showServices(ask, demoMaster); err != nil {
+				return err
+			}
+			return d.tellOutside(ask, outside)
 		}
 	}
 	d.quote(table, 30)
 	return fmt.Errorf("promised: the table shows %s ESTABLISHED", d.held.Local())
+}
+
+// lookOutside has a real server listen to what the master tells its backup.
+func (d *demo) lookOutside(ctx context.Context) (*Process, error) {
+	p, err := d.lab.Host("rs1").Start(Program{Name: "watch", Args: []string{d.binary, "watch", "--table", "--for", "2s", "-i", "eth0"}})
+	if err != nil {
+		return nil, err
+	}
+	return p, d.await(ctx, "rs1 listens to the sync multicast", 5*time.Second, func() bool { return p.Log() != "" })
+}
+
+// tellOutside shows the held connection as the listener has it.
+func (d *demo) tellOutside(ctx context.Context, p *Process) error {
+	if err := p.Wait(ctx); err != nil {
+		return fmt.Errorf("kaname watch on rs1: %w: %s", err, tail(p.Log(), 5))
+	}
+	d.say("rs1 is no director, yet it sees the connection too: `kaname watch --table` there, where it needs no privilege:")
+	var heading string
+	for line := range strings.Lines(p.Log()) {
+		if strings.HasPrefix(line, "pro ") {
+			heading = line
+		}
+		if strings.Contains(line, d.held.Local().String()) && strings.Contains(line, "ESTABLISHED") {
+			d.quote(heading+line, 2)
+			return nil
+		}
+	}
+	d.quote(p.Log(), 30)
+	return fmt.Errorf("promised: the sync multicast shows %s ESTABLISHED", d.held.Local())
 }
 
 func (d *demo) showServices(ctx context.Context, name string) error {

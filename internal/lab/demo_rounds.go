@@ -28,32 +28,37 @@ func (d *demo) hostLost(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.askHeld(ctx)
-	return nil
+	return d.askHeld(ctx)
 }
 
-// askHeld tells what became of the held connection. Nothing is promised: the
-// directors do not tell each other about connections yet.
-func (d *demo) askHeld(ctx context.Context) {
-	ask, cancel := context.WithTimeout(ctx, 1500*time.Millisecond)
+// askHeld makes another request on the held connection, which every director
+// knows: the master announces connections, and who comes late catches up.
+func (d *demo) askHeld(ctx context.Context) error {
+	ask, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	a, err := d.held.Ask(ask)
-	d.held.Close()
 	if err != nil {
-		d.say("The held connection did not outlive the master (%v): directors do not share connections yet.", err)
-		return
+		return fmt.Errorf("promised: the held connection goes on through another director: %w", err)
 	}
-	d.say("The held connection is still there: %s answered on it.", a.Server)
+	if a.Server != d.held.First.Server {
+		return fmt.Errorf("promised: the held connection stays with %s; %s answered", d.held.First.Server, a.Server)
+	}
+	d.say("The held connection goes on: %s answered on it.", a.Server)
+	return nil
 }
 
 func (d *demo) hostBack(ctx context.Context) error {
 	d.say("%s gets its power back, boots and starts kaname again. Its priority is higher, so it takes over.", demoMaster)
-	return d.round(ctx, demoMaster+" back, takes over from "+demoBackup, demoStopBound, demoMaster, func() error {
+	err := d.round(ctx, demoMaster+" back, takes over from "+demoBackup, demoStopBound, demoMaster, func() error {
 		if err := d.lab.Host(demoMaster).Restore(); err != nil {
 			return err
 		}
 		return d.startDirector(ctx, demoMaster)
 	}, d.onlyMaster(demoMaster, demoBackup))
+	if err != nil {
+		return err
+	}
+	return d.askHeld(ctx)
 }
 
 func (d *demo) orderlyStop(ctx context.Context) error {
@@ -71,6 +76,10 @@ func (d *demo) orderlyStop(ctx context.Context) error {
 		return fmt.Errorf("promised: SIGTERM ends kaname with status 0: %w", err)
 	}
 	d.say("kaname on %s has ended with status 0 and left no address behind.", demoMaster)
+	if err := d.askHeld(ctx); err != nil {
+		return err
+	}
+	d.held.Close()
 	return nil
 }
 

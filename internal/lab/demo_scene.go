@@ -57,6 +57,10 @@ var demoPriority = map[string]int{demoMaster: 200, demoBackup: 150}
 func demoConfig(name string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `! keepalived.conf of %s
+global_defs {
+    lvs_sync_daemon eth0 WEB
+}
+
 vrrp_instance WEB {
     state BACKUP
     interface eth0

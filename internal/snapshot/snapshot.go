@@ -144,6 +144,7 @@ type Sync struct {
 	Group     netip.AddrPort `json:"group"`
 	SyncID    uint8          `json:"syncid"`
 	MaxLen    int            `json:"maxlen"`
+	TTL       int            `json:"ttl"`
 	Keyed     bool           `json:"keyed"` // a sync_key is configured
 	Trouble   string         `json:"trouble,omitempty"`
 
@@ -151,10 +152,12 @@ type Sync struct {
 	Received SyncReceived `json:"received"`
 	// Kept are announced connections that the dataplane cannot carry now, by
 	// why: they are listed, passed on, and placed as soon as that is possible.
-	Kept    map[string]uint64 `json:"kept"`
-	CatchUp *CatchUp          `json:"catch_up,omitempty"` // the last one of this backup
-	Serving int               `json:"serving"`            // catch-up streams that others fetch now
-	Peers   []SyncPeer        `json:"peers"`
+	Kept map[string]uint64 `json:"kept"`
+	// KeptOverflow are connections that were forgotten because too many are kept.
+	KeptOverflow uint64     `json:"kept_overflow"`
+	CatchUp      *CatchUp   `json:"catch_up,omitempty"` // the last one of this backup
+	Serving      int        `json:"serving"`            // catch-up streams that others fetch now
+	Peers        []SyncPeer `json:"peers"`
 }
 
 // SyncSent counts what a master announced.
@@ -169,6 +172,11 @@ type SyncSent struct {
 	Dropped uint64 `json:"dropped"`
 	// Errors are datagrams that the kernel did not take.
 	Errors uint64 `json:"errors"`
+	// Unfit are connections that no message can carry: virtual and real server
+	// are of different families.
+	Unfit uint64 `json:"unfit"`
+	// Waiting is how many datagrams wait now.
+	Waiting int `json:"waiting"`
 }
 
 // SyncReceived counts what a backup heard.
@@ -207,4 +215,5 @@ type SyncPeer struct {
 	Datagrams   uint64     `json:"datagrams"`
 	Connections uint64     `json:"connections"`
 	Entries     uint64     `json:"entries"` // that it says it has; 0: unknown
+	Lost        uint64     `json:"lost"`    // its datagrams that did not arrive
 }

@@ -78,6 +78,12 @@ type TrackSpec struct {
 	Reverse bool
 }
 
+// AnnounceSpec are addresses of an instance on an interface of their own (dev).
+type AnnounceSpec struct {
+	Interface string
+	Addrs     []netip.Addr
+}
+
 // InstanceSpec is one vrrp_instance.
 type InstanceSpec struct {
 	Name           string
@@ -90,9 +96,11 @@ type InstanceSpec struct {
 	Preempt        bool
 	PreemptDelay   time.Duration
 	// Addresses are those in the advert, in order; Announce are all that are
-	// announced by ARP (with the excluded ones).
-	Addresses []netip.Addr
-	Announce  []netip.Addr
+	// announced by ARP (with the excluded ones) on Interface, AnnounceOn those
+	// that are on other interfaces.
+	Addresses  []netip.Addr
+	Announce   []netip.Addr
+	AnnounceOn []AnnounceSpec
 	// Source is the configured source address, invalid for the interface's own.
 	Source           netip.Addr
 	DownTimerAdverts int // 3

@@ -84,7 +84,13 @@ func (m *Machine) sendAdvert(i *instance, priority uint8) {
 }
 
 func (m *Machine) announce(i *instance, repeat int) {
-	if repeat > 0 && len(i.spec.Announce) > 0 {
+	if repeat <= 0 {
+		return
+	}
+	if len(i.spec.Announce) > 0 {
 		m.do(Announce{Instance: i.spec.Name, Interface: i.spec.Interface, Addrs: i.spec.Announce, Repeat: repeat})
+	}
+	for _, a := range i.spec.AnnounceOn {
+		m.do(Announce{Instance: i.spec.Name, Interface: a.Interface, Addrs: a.Addrs, Repeat: repeat})
 	}
 }

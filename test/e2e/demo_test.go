@@ -26,6 +26,8 @@ func TestDemo(t *testing.T) {
 		"rs1 answered 10, rs2 10",
 		"ESTABLISHED",
 		"lb1 lost",
+		"kaname watch --table",
+		"The held connection goes on",
 		"lb1 stopped (SIGTERM)",
 		"Failover gap:",
 		"IP Virtual Server version",

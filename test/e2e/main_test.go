@@ -3,6 +3,8 @@ package e2e
 import (
 	"flag"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,9 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if listen := os.Getenv(echoEnv); listen != "" {
+		os.Exit(echoServer(listen))
+	}
 	flag.Parse()
 	if os.Geteuid() != 0 {
 		os.Exit(m.Run()) // every test skips and says why
@@ -47,4 +52,29 @@ func runAll(m *testing.M) int {
 	stop := lab.CloseOnSignal()
 	defer stop()
 	return m.Run()
+}
+
+// echoEnv makes the test binary an echo server on the address that it holds: a
+// process of its own, since one process has not enough files for both ends of
+// 10,000 connections.
+const echoEnv = "KANAME_E2E_ECHO"
+
+func echoServer(listen string) int {
+	ln, err := net.Listen("tcp4", listen)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		go func() {
+			defer c.Close()
+			// The error is the client's end, which is for the client to judge.
+			_, _ = io.Copy(c, c)
+		}()
+	}
 }

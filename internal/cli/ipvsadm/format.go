@@ -152,8 +152,8 @@ func WriteConnections(w io.Writer, conns iter.Seq2[lvs.Connection, error], n Nam
 	return out.Flush()
 }
 
-// connectionProtocol names a protocol as the kernel's list of connections does.
-// 0 is the template of a firewall mark.
+// connectionProtocol names the protocol of an entry: those of firewall marks
+// have "IP".
 func connectionProtocol(p lvs.Protocol) string {
 	switch p {
 	case lvs.TCP, lvs.UDP, lvs.SCTP:
@@ -161,7 +161,7 @@ func connectionProtocol(p lvs.Protocol) string {
 	case 0:
 		return "IP"
 	}
-	return fmt.Sprintf("IP_%d", p)
+	return "IP_" + strconv.Itoa(int(p))
 }
 
 // WriteTimeouts prints the three timeouts; 0 is the built-in default.
@@ -175,6 +175,26 @@ func WriteTimeouts(w io.Writer, t lvs.Timeouts) error {
 	_, err := fmt.Fprintf(w, "Timeout (tcp tcpfin udp): %d %d %d\n",
 		secs(t.TCP, 900*time.Second), secs(t.TCPFin, 120*time.Second), secs(t.UDP, 300*time.Second))
 	return err
+}
+
+// Daemon is a sync daemon; Role is "master" or "backup".
+type Daemon struct {
+	Role      string
+	Interface string
+	SyncID    uint8
+	MaxLen    int
+	Group     netip.AddrPort
+	TTL       int
+}
+
+// WriteDaemons prints the sync daemons, a line each.
+func WriteDaemons(w io.Writer, daemons []Daemon) error {
+	out := bufio.NewWriter(w)
+	for _, d := range daemons {
+		fmt.Fprintf(out, "%s sync daemon (mcast=%s, syncid=%d, maxlen=%d, group=%s, port=%d, ttl=%d)\n",
+			d.Role, d.Interface, d.SyncID, d.MaxLen, d.Group.Addr(), d.Group.Port(), d.TTL)
+	}
+	return out.Flush()
 }
 
 // counters and rates return the five numbers of a line.

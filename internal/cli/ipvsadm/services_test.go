@@ -212,15 +212,23 @@ func connectionsOf(t *testing.T, out string) iter.Seq2[lvs.Connection, error] {
 				continue
 			}
 			var c lvs.Connection
-			if err := c.Protocol.UnmarshalText([]byte(f[0])); err != nil {
-				t.Fatal(err)
+			switch n, isNumber := strings.CutPrefix(f[0], "IP_"); {
+			case f[0] == "IP":
+			case isNumber:
+				f[0] = "PROTO" + n
+				fallthrough
+			default:
+				if err := c.Protocol.UnmarshalText([]byte(f[0])); err != nil {
+					t.Fatal(err)
+				}
 			}
 			m, s, _ := strings.Cut(f[1], ":")
 			mins, _ := strconv.Atoi(m)
 			secs, _ := strconv.Atoi(s)
 			// The rest of the running second is not shown.
 			c.Expires = time.Duration(mins*60+secs)*time.Second + 999*time.Millisecond
-			for c.State = 0; c.State.Name(c.Protocol) != f[2]; c.State++ {
+			c.Template = strings.HasSuffix(f[3], ":0") // no client has the port
+			for c.State = 0; c.StateName() != f[2]; c.State++ {
 				if c.State > 20 {
 					t.Fatalf("state of %q", line)
 				}

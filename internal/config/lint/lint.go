@@ -16,6 +16,7 @@ func Check(cfg *config.Config, tree *syntax.Tree) []finding.Finding {
 		c.rule, c.severity = r.name, r.severity
 		r.check(c)
 	}
+	config.Conceal(c.findings)
 	finding.Sort(c.findings, tree.Files)
 	return c.findings
 }
@@ -55,6 +56,13 @@ var rules = []rule{
 	{"server-is-virtual", "", finding.Warning, serverIsVirtual},
 	{"nat-same-subnet", "", finding.Note, natSameSubnet},
 	{"virtual-address-unknown", "", finding.Note, virtualAddressUnknown},
+	{"sync-unauthenticated", "", finding.Note, syncUnauthenticated},
+	{"sync-takes-every-id", "", finding.Note, syncTakesEveryID},
+	{"sync-both-roles", "", finding.Note, syncBothRoles},
+	{"sync-maxlen", "", finding.Warning, syncMaxLen},
+	{"sync-scope", "", finding.Note, syncScope},
+	{"sync-without-servers", "", finding.Note, syncWithoutServers},
+	{"sync-without-daemon", "", finding.Note, syncWithoutDaemon},
 }
 
 // checker is what a rule looks at and reports to.
@@ -76,6 +84,12 @@ func (c *checker) reportAs(sev finding.Severity, at finding.Place, what, fix str
 	})
 }
 
+// reportFor is report with what in the file is the reason.
+func (c *checker) reportFor(at finding.Place, what, evidence, fix string) {
+	c.report(at, what, fix)
+	c.findings[len(c.findings)-1].Evidence = evidence
+}
+
 // blocks calls fn for every block of keywords that is known, outermost first.
 func (c *checker) blocks(fn func(path string, block *syntax.Statement)) {
 	var walk func(path string, body []*syntax.Statement)
@@ -95,8 +109,11 @@ func (c *checker) blocks(fn func(path string, block *syntax.Statement)) {
 	walk("", c.tree.Body)
 }
 
-// text is a statement as its words.
+// text is a statement as its words, a confidential one without its value.
 func text(st *syntax.Statement) string {
+	if config.Confidential(st.Keyword()) {
+		return st.Keyword()
+	}
 	var s strings.Builder
 	for i, w := range st.Words {
 		if i > 0 {

@@ -40,6 +40,9 @@ func TestRules(t *testing.T) {
 			seen := map[string]bool{}
 			for _, f := range Check(cfg, tree) {
 				got += fmt.Sprintf("%s [%s]\n", f, f.Rule)
+				if f.Evidence != "" {
+					got += "    " + f.Evidence + "\n"
+				}
 				if f.Fix != "" {
 					got += "    fix: " + f.Fix + "\n"
 				}

@@ -13,6 +13,7 @@
 //
 //	PinDir/maps/NAME        the maps of bpf/maps.h
 //	PinDir/links/IFACE@MODE one attachment each
+//	PinDir/programs/KIND-ID programs for the next process of the same build
 //	PinDir-lock             flock of the one process that has PinDir open
 //
 // # Differences from LVS
@@ -24,10 +25,20 @@
 // a restart that still holds for servers whose service is configured. Weights
 // whose wrr cycle is longer than 8192 connections are scaled down together.
 //
+// # Connection synchronisation
+//
+// SetSync, Announcements, Inject, Mark and Walk are for package connsyncio. What
+// differs from IPVS is written in bpf/abi.h, SYNCHRONISATION. A reply to a client
+// who has sent nothing to this director yet takes the way that the routes say. In
+// XDP that is known at once only where it is the interface that the reply came in
+// by; else, and where the kernel does not forward (ip_forward 0), the first
+// packet is lost while Run looks for the way.
+//
 // # Memory
 //
 // 75 MB for the default of 1,048,576 connections (72 bytes each, more or less
 // of them in proportion), 25 MB for 16,384 services and 65,536 servers, and
-// 3.3 MB for counters on each CPU. Hosts below 3 GB get a quarter of the
-// latter two, hosts below 4 GB 262,144 connections, below 1 GB 65,536.
+// 3.3 MB for counters on each CPU, 4 MB for announcements that nobody has
+// fetched yet (87,381). Hosts below 3 GB get a quarter of all but the first,
+// hosts below 4 GB 262,144 connections, below 1 GB 65,536.
 package xdp

@@ -96,16 +96,24 @@ func (m *memory) orphaned(r *prog.Reply) bool {
 		f.Key.Src != r.Key.Dst || f.Key.Sport != r.Key.Dport
 }
 
-// connection returns e as ipvs lists it.
-func connection(e prog.Conn, word, now uint32, c *clock, dest netip.AddrPort, method lvs.Method) lvs.Connection {
+// connection returns e as ipvs lists it. A server of a service for any port has
+// the port 0, and its connections the client's.
+func connection(e *prog.Conn, word, now uint32, c *clock, d *dest) lvs.Connection {
+	to := d.want.AddrPort()
+	if to.Port() == 0 {
+		to = netip.AddrPortFrom(to.Addr(), prog.PortFrom(e.Key.Dport))
+	}
 	return lvs.Connection{
 		Protocol:    lvs.Protocol(e.Key.Proto),
-		Client:      netip.AddrPortFrom(prog.Addr4From(e.Key.Src), prog.Port(e.Key.Sport)),
-		Virtual:     netip.AddrPortFrom(prog.Addr4From(e.Key.Dst), prog.Port(e.Key.Dport)),
-		Destination: dest,
+		Client:      netip.AddrPortFrom(prog.Addr4From(e.Key.Src), prog.PortFrom(e.Key.Sport)),
+		Virtual:     netip.AddrPortFrom(prog.Addr4From(e.Key.Dst), prog.PortFrom(e.Key.Dport)),
+		Destination: to,
 		State:       lvs.ConnState(word & prog.StateMask),
 		Expires:     max(0, c.duration(int32(e.Timeout-(now-e.Last)))),
+		Timeout:     c.duration(int32(e.Timeout)),
 		InPackets:   e.InPkts,
-		Method:      method,
+		Method:      d.want.Method,
+		NoOutput:    word&prog.NoOutput != 0,
+		Synced:      word&prog.Synced != 0,
 	}
 }

@@ -21,6 +21,7 @@ type memory struct {
 	counts   []prog.DestCount
 	settings *prog.Settings
 	runtime  *prog.Runtime
+	inbox    []prog.Arrival
 
 	raw [][]byte
 }
@@ -40,6 +41,9 @@ func mapMemory(m map[string]*ebpf.Map) (*memory, error) {
 	}
 	r, err := share[prog.Runtime](mem, m, "runtime")
 	if err != nil {
+		return nil, err
+	}
+	if mem.inbox, err = share[prog.Arrival](mem, m, "inbox"); err != nil {
 		return nil, err
 	}
 	mem.settings, mem.runtime = &s[0], &r[0]
@@ -68,7 +72,7 @@ func (m *memory) close() error {
 	for _, b := range m.raw {
 		errs = append(errs, unix.Munmap(b))
 	}
-	m.raw, m.conns, m.counts, m.settings, m.runtime = nil, nil, nil, nil, nil
+	m.raw, m.conns, m.counts, m.settings, m.runtime, m.inbox = nil, nil, nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 

@@ -114,16 +114,27 @@ func (n *neighbours) link(index int) (netlink.Link, error) {
 // resolve finds the way to addr. It asks the kernel to resolve a neighbour
 // that is not known, and the answer comes as a change of the neighbour table.
 func (n *neighbours) resolve(addr netip.Addr) hop {
+	h, key, iface := n.way(addr)
+	if iface == "" {
+		return h
+	}
+	n.via[addr] = key
+	return n.finish(h, key, iface)
+}
+
+// way is the hop to addr but for its MAC address, the neighbour who has that,
+// and the interface to him; "" is that hop is all there is to say.
+func (n *neighbours) way(addr netip.Addr) (h hop, key ipOnLink, iface string) {
 	routes, err := n.nl.RouteGet(net.IP(addr.AsSlice()))
 	if err != nil || len(routes) == 0 {
-		return hop{why: fmt.Sprintf("no route to %s", addr)}
+		return hop{why: fmt.Sprintf("no route to %s", addr)}, key, ""
 	}
 	r := routes[0]
 	if r.Type == unix.RTN_LOCAL {
-		return hop{resolved: true, local: true}
+		return hop{resolved: true, local: true}, key, ""
 	}
 	if r.Type != unix.RTN_UNICAST {
-		return hop{why: fmt.Sprintf("the route to %s is no unicast route", addr)}
+		return hop{why: fmt.Sprintf("the route to %s is no unicast route", addr)}, key, ""
 	}
 	next := addr
 	if gw, ok := netip.AddrFromSlice(r.Gw); ok {
@@ -131,23 +142,40 @@ func (n *neighbours) resolve(addr netip.Addr) hop {
 	}
 	l, err := n.link(r.LinkIndex)
 	if err != nil {
-		return hop{why: fmt.Sprintf("interface %d of the route to %s: %v", r.LinkIndex, addr, err)}
+		return hop{why: fmt.Sprintf("interface %d of the route to %s: %v", r.LinkIndex, addr, err)}, key, ""
 	}
-	h := hop{ifindex: r.LinkIndex}
+	h = hop{ifindex: r.LinkIndex}
 	if v, ok := l.(*netlink.Vlan); ok {
 		h.vlan, h.ifindex = uint16(v.VlanId), v.ParentIndex
 		if p, err := n.link(v.ParentIndex); err == nil && p.Type() == "vlan" {
 			h.why = fmt.Sprintf("%s is a VLAN in a VLAN", l.Attrs().Name)
-			return h
+			return h, key, ""
 		}
 	}
 	if a := l.Attrs(); len(a.HardwareAddr) != 6 || a.RawFlags&unix.IFF_NOARP != 0 || a.RawFlags&unix.IFF_POINTOPOINT != 0 {
 		h.why = fmt.Sprintf("the way to %s leaves by %s, which is no Ethernet interface", addr, a.Name)
-		return h
+		return h, key, ""
 	}
 	copy(h.smac[:], l.Attrs().HardwareAddr)
-	n.via[addr] = ipOnLink{r.LinkIndex, next}
-	return n.finish(h, ipOnLink{r.LinkIndex, next}, l.Attrs().Name)
+	return h, ipOnLink{r.LinkIndex, next}, l.Attrs().Name
+}
+
+// client finds the way to a client. A neighbour that is not known is asked for,
+// but not kept: clients come and go.
+func (n *neighbours) client(addr netip.Addr) (hop, error) {
+	h, key, iface := n.way(addr)
+	if iface == "" {
+		return h, nil
+	}
+	var known bool
+	if h.dmac, known = n.known[key]; known {
+		h.resolved = true
+		return h, nil
+	}
+	h.why = fmt.Sprintf("no answer from %s on %s yet", key.addr, iface)
+	return h, n.nl.NeighSet(&netlink.Neigh{
+		LinkIndex: key.ifindex, Family: unix.AF_INET, IP: net.IP(key.addr.AsSlice()), Flags: netlink.NTF_USE,
+	})
 }
 
 func (n *neighbours) finish(h hop, key ipOnLink, iface string) hop {

@@ -22,6 +22,7 @@ const (
 	maxDests    = 65536
 	maxSlots    = 1 << 22
 	maxStash    = 4096
+	maxEvents   = 4 << 20 // bytes, 87,381 announcements
 
 	// A host of less memory gets a quarter of each.
 	smallHost = 3 << 30
@@ -61,7 +62,9 @@ func (o *objects) load(pinned map[string]*ebpf.Map, connections int) error {
 		size(spec, connections, pinned)
 		// The verifier takes its time over those of the packet path; they are
 		// loaded when an interface needs them.
-		maps.DeleteFunc(spec.Programs, func(_ string, p *ebpf.ProgramSpec) bool { return p.Type != ebpf.Syscall })
+		maps.DeleteFunc(spec.Programs, func(name string, p *ebpf.ProgramSpec) bool {
+			return p.Type != ebpf.Syscall || name == injectProgram
+		})
 		if err := o.loadOne(spec, pinned); err != nil {
 			return err
 		}
@@ -138,7 +141,7 @@ func size(spec *ebpf.CollectionSpec, connections int, pinned map[string]*ebpf.Ma
 	entries := map[string]uint32{
 		"conns": tableSets(connections), "stash": maxStash, "services": maxServices / scale, "srun": maxServices / scale,
 		"sstats": maxServices / scale, "dests": maxDests / scale, "dcount": maxDests / scale, "dstats": maxDests / scale,
-		"ring": maxSlots / scale,
+		"ring": maxSlots / scale, "events": maxEvents / scale,
 	}
 	for name, m := range spec.Maps {
 		if n, ok := entries[name]; ok {

@@ -91,6 +91,20 @@ func makeBench(t *testing.T) *bench {
 // syn runs one SYN to the service through the program and returns the server
 // that got it; false is none.
 func (b *bench) syn(client netip.AddrPort) (netip.AddrPort, bool, error) {
+	if err := b.segment(client, 2); err != nil {
+		return netip.AddrPort{}, false, err
+	}
+	key := prog.Flow{
+		Src: prog.Addr4(client.Addr()), Dst: prog.Addr4(b.vip), Sport: prog.Port(client.Port()), Dport: prog.Port(80), Proto: 6,
+	}
+	if e := b.obj.mem.find(&key); e != nil {
+		return b.tab.dests[e.Dest].want.AddrPort(), true, nil
+	}
+	return netip.AddrPort{}, false, nil
+}
+
+// segment runs one TCP segment to the service through the program.
+func (b *bench) segment(client netip.AddrPort, flags byte) error {
 	frame := make([]byte, 14+20+20)
 	copy(frame, []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0})
 	ip := frame[14:]
@@ -101,23 +115,9 @@ func (b *bench) syn(client netip.AddrPort) (netip.AddrPort, bool, error) {
 	tcp := ip[20:]
 	binary.BigEndian.PutUint16(tcp, client.Port())
 	binary.BigEndian.PutUint16(tcp[2:], 80)
-	tcp[12], tcp[13] = 5<<4, 2
-	if _, err := b.entry.Run(&ebpf.RunOptions{Data: frame, DataOut: make([]byte, 128)}); err != nil {
-		return netip.AddrPort{}, false, err
-	}
-	key := prog.Flow{
-		Src: prog.Addr4(client.Addr()), Dst: prog.Addr4(b.vip), Sport: prog.Port(client.Port()), Dport: prog.Port(80), Proto: 6,
-	}
-	place := prog.PlaceOf(b.obj.mem.settings, &key)
-	for _, set := range place.Set {
-		s := &b.obj.mem.conns[set]
-		for w := range prog.Ways {
-			if s.Tag[w] == place.Tag && s.Way[w].Key == key {
-				return b.tab.dests[s.Way[w].Dest].want.AddrPort(), true, nil
-			}
-		}
-	}
-	return netip.AddrPort{}, false, nil
+	tcp[12], tcp[13] = 5<<4, flags
+	_, err := b.entry.Run(&ebpf.RunOptions{Data: frame, DataOut: make([]byte, 128)})
+	return err
 }
 
 // loads are what the schedulers see of the servers of the service, in list

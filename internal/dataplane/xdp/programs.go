@@ -50,7 +50,7 @@ func (o *objects) program(m Mode) (*ebpf.Program, error) {
 		if err := o.loadOne(spec, nil); err != nil {
 			return nil, err
 		}
-		if err := o.leavePrograms(spec, dir); err != nil {
+		if err := leavePrograms(spec, o.programs, dir); err != nil {
 			return nil, err
 		}
 	}
@@ -89,7 +89,7 @@ func (o *objects) takePrograms(spec *ebpf.CollectionSpec, dir string) bool {
 
 // leavePrograms pins the programs for the next process, in place of those of
 // another build. They are whole when the directory has its name.
-func (o *objects) leavePrograms(spec *ebpf.CollectionSpec, dir string) error {
+func leavePrograms(spec *ebpf.CollectionSpec, programs map[string]*ebpf.Program, dir string) error {
 	parent, name := filepath.Split(dir)
 	kind, _, _ := strings.Cut(name, "-")
 	old, err := filepath.Glob(filepath.Join(parent, kind+"-*"))
@@ -106,7 +106,7 @@ func (o *objects) leavePrograms(spec *ebpf.CollectionSpec, dir string) error {
 		return fmt.Errorf("pin programs: %w", err)
 	}
 	for name := range spec.Programs {
-		if err := pinProgram(o.programs[name], filepath.Join(half, name)); err != nil {
+		if err := pinProgram(programs[name], filepath.Join(half, name)); err != nil {
 			return errors.Join(fmt.Errorf("pin program %s: %w", name, err), removeTree(half))
 		}
 	}

@@ -28,6 +28,7 @@ func (d *Dataplane) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.runTable(ctx) })
 	g.Go(func() error { return d.runHost(ctx) })
+	g.Go(func() error { return d.runAsks(ctx) })
 	return g.Wait()
 }
 

@@ -159,38 +159,11 @@ func (d *Dataplane) connections() []lvs.Connection {
 		return nil
 	}
 	var out []lvs.Connection
-	add := func(e prog.Conn, word uint32) {
-		if int(e.Dest) >= len(d.tab.dests) || d.tab.dests[e.Dest] == nil || d.obj.mem.dead(&e, now, d.scan.generation) {
-			return
-		}
-		r := d.tab.dests[e.Dest]
-		out = append(out, connection(e, word, now, d.clock, r.want.AddrPort(), r.want.Method))
-	}
 	for i := range d.obj.mem.conns {
-		set := &d.obj.mem.conns[i]
-		for w := range prog.Ways {
-			tag := atomic.LoadUint32(&set.Tag[w])
-			if tag == prog.TagFree || tag == prog.TagClaimed {
-				continue
-			}
-			word := atomic.LoadUint32(&set.Way[w].State)
-			e := set.Way[w]
-			// The copy is whole if the way still is the same entry's: a new one
-			// has another epoch in its word.
-			again := atomic.LoadUint32(&set.Way[w].State)
-			if live(word) && word&prog.WordReply == 0 && atomic.LoadUint32(&set.Tag[w]) == tag && again>>prog.EpochShift == word>>prog.EpochShift {
-				add(e, word)
-			}
-		}
+		out = d.appendSet(out, &d.obj.mem.conns[i], now)
 	}
-	if d.scan.stashed() {
-		var key prog.Flow
-		var e prog.Conn
-		for it := d.obj.maps["stash"].Iterate(); it.Next(&key, &e); {
-			if live(e.State) && e.State&prog.WordReply == 0 {
-				add(e, e.State)
-			}
-		}
+	if out, err = d.appendStash(out, now); err != nil {
+		d.log.Warn("connections of the stash not listed", "reason", err)
 	}
 	return out
 }

@@ -39,17 +39,18 @@ type table struct {
 type service struct {
 	key     lvs.ServiceKey
 	id      uint32
-	want    lvs.ServiceSet // as Set gave it
-	rec     prog.Service   // as in the map
-	live    bool           // in the services map
-	settled bool           // want is what the maps hold
-	model   *sched.Model   // nil until the first Set after an adoption
-	ring    sched.Ring     // rr, wrr: as laid out
-	pos     uint32         // rr, wrr: the cursor as written last
-	slots   []uint32       // contents of the ring region
-	fb      []uint32       // contents of the fallback region
-	dests   []*dest        // live, in LVS's list order
-	removed []*dest        // gone from the configuration, connections live on
+	want    lvs.ServiceSet           // as Set gave it
+	rec     prog.Service             // as in the map
+	live    bool                     // in the services map
+	settled bool                     // want is what the maps hold
+	model   *sched.Model             // nil until the first Set after an adoption
+	ring    sched.Ring               // rr, wrr: as laid out
+	pos     uint32                   // rr, wrr: the cursor as written last
+	slots   []uint32                 // contents of the ring region
+	fb      []uint32                 // contents of the fallback region
+	dests   []*dest                  // live, in LVS's list order
+	removed []*dest                  // gone from the configuration, connections live on
+	names   map[netip.AddrPort]*dest // of dests and removed; nil: to be made
 	rate    estimate
 }
 
@@ -134,7 +135,7 @@ func (t *table) apply(w lvs.ServiceSet) error {
 	if s.settled && s.want.Service == w.Service && slices.Equal(s.want.Destinations, w.Destinations) {
 		return nil
 	}
-	s.settled = false
+	s.settled, s.names = false, nil
 	w.Destinations = slices.Clone(w.Destinations)
 	dests, errs := t.applyDests(s, w)
 	if err := t.schedule(s, w, dests); err != nil {
@@ -256,6 +257,14 @@ func (t *table) newDest(s *service) (*dest, error) {
 	return d, nil
 }
 
+// owner is who has a slot, if it still is who had it in this generation.
+func (t *table) owner(slot, generation uint32) *dest {
+	if int(slot) >= len(t.dests) || t.dests[slot] == nil || t.dests[slot].rec.Generation != generation {
+		return nil
+	}
+	return t.dests[slot]
+}
+
 // available reports whether the server is configured, not draining.
 func (d *dest) available() bool { return d.rec.Flags&prog.DestAvailable != 0 }
 
@@ -339,7 +348,7 @@ func overloaded(d lvs.Destination, total int32, was bool) bool {
 func (t *table) removeDest(d *dest) error {
 	t.writeCount(d, 0, false)
 	d.empty = 0
-	d.svc.removed = append(d.svc.removed, d)
+	d.svc.removed, d.svc.names = append(d.svc.removed, d), nil
 	if err := t.writeDest(d, false); err != nil {
 		return fmt.Errorf("server %s: %w", d.want.AddrPort(), err)
 	}
@@ -380,7 +389,7 @@ func (t *table) reap(d *dest) error {
 		return err
 	}
 	s := d.svc
-	s.removed = slices.DeleteFunc(s.removed, func(o *dest) bool { return o == d })
+	s.removed, s.names = slices.DeleteFunc(s.removed, func(o *dest) bool { return o == d }), nil
 	t.dests[d.slot] = nil
 	t.spare = min(t.spare, int(d.slot))
 	if len(s.removed) == 0 && t.services[s.key] != s {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -86,6 +87,11 @@ type Dataplane struct {
 	ethtool int
 	obj     *objects
 	clock   *clock
+	news    *announcer
+	asks    *ringbuf.Reader // of connections whose client's MAC is wanted
+
+	injecting sync.Mutex // one Inject at a time; taken before mu
+	ruling    sync.Mutex // one SetSync at a time; taken before mu
 
 	mu     sync.Mutex // guards what follows, and the maps against other writers
 	tab    *table
@@ -149,6 +155,12 @@ func (d *Dataplane) open() error {
 	}
 	if d.clock, err = newClock(d.obj.programs["lb_clock"]); err != nil {
 		return err
+	}
+	if d.news, err = newAnnouncer(d.obj); err != nil {
+		return err
+	}
+	if d.asks, err = ringbuf.NewReader(d.obj.maps["asks"]); err != nil {
+		return fmt.Errorf("map asks: %w", err)
 	}
 	d.near = newNeighbours(d.nl)
 	if err := d.near.read(); err != nil {
@@ -313,6 +325,12 @@ func (d *Dataplane) release(remove bool) error {
 	}
 	if remove {
 		errs = append(errs, removeTree(d.spec.PinDir))
+	}
+	if d.news != nil {
+		errs = append(errs, d.news.ring.Close())
+	}
+	if d.asks != nil {
+		errs = append(errs, d.asks.Close())
 	}
 	if d.obj != nil {
 		errs = append(errs, d.obj.close())

@@ -80,7 +80,7 @@ func (d *Driver) announce() bool {
 		return false
 	}
 	if err := d.Announcer.Announce(a.Interface, a.Addrs, a.Repeat); err != nil {
-		d.bursts.drop(a.Instance)
+		d.bursts.dropOn(a.Interface)
 		d.Logger.Warn("addresses not announced", "instance", a.Instance, "reason", err)
 	}
 	return true

@@ -25,8 +25,17 @@ func (q *announcements) push(a vrrp.Announce) {
 
 // drop forgets the bursts of an instance: its addresses are not here any more.
 func (q *announcements) drop(instance string) {
-	first := len(q.jobs) > 0 && q.jobs[0].Instance == instance
-	q.jobs = slices.DeleteFunc(q.jobs, func(a vrrp.Announce) bool { return a.Instance == instance })
+	q.forget(func(a vrrp.Announce) bool { return a.Instance == instance })
+}
+
+// dropOn forgets those on an interface that cannot be used.
+func (q *announcements) dropOn(iface string) {
+	q.forget(func(a vrrp.Announce) bool { return a.Interface == iface })
+}
+
+func (q *announcements) forget(which func(vrrp.Announce) bool) {
+	first := len(q.jobs) > 0 && which(q.jobs[0])
+	q.jobs = slices.DeleteFunc(q.jobs, which)
 	if first {
 		q.next = 0
 	}

@@ -43,13 +43,21 @@ type (
 	Frag = XDPFrag
 	// FragKey is the key of a Frag.
 	FragKey = XDPFragKey
+	// Event is a connection to announce.
+	Event = XDPEvent
+	// Ask is a connection whose client's MAC a reply needs.
+	Ask = XDPAsk
+	// Arrival is a connection that another director announced.
+	Arrival = XDPArrival
+	// Inject is the context of lb_inject.
+	Inject = XDPInject
 	// Reason says why a packet was not simply forwarded.
 	Reason = XDPReason
 )
 
 // Constants of bpf/abi.h that are macros there.
 const (
-	SchemaVersion = 1
+	SchemaVersion = 2
 	Ways          = 8
 	TagFree       = 0
 	TagClaimed    = 1
@@ -60,6 +68,13 @@ const (
 	VLANNone      = 0
 	VLANKeep      = 0xffff
 	TimeoutUDP    = 11
+	Inbox         = 256
+	ToldNever     = 0
+	ToldOverdue   = 1
+	ToldShift     = 2
+	ToldUnit      = 5
+	ToldTime      = 0x3fff
+	RefreshMax    = 262112
 )
 
 // Bits of the state word and the flag words, untyped so that they combine
@@ -96,6 +111,12 @@ const (
 	SettingCheckMAC     = uint32(XDPSettingFlagsSETTING_CHECK_MAC)
 	SettingExpireNodest = uint32(XDPSettingFlagsSETTING_EXPIRE_NODEST)
 	SettingNoReuse      = uint32(XDPSettingFlagsSETTING_NO_REUSE)
+
+	SettingSync = uint32(XDPSettingFlagsSETTING_SYNC)
+	SyncAtOnce  = uint32(XDPSyncFlagsSYNC_AT_ONCE)
+
+	ArrivalActive   = uint32(XDPArrivalFlagsARRIVAL_ACTIVE)
+	ArrivalNoOutput = uint32(XDPArrivalFlagsARRIVAL_NO_OUTPUT)
 
 	JumpFull   = uint32(XDPJumpJUMP_FULL)
 	JumpICMP   = uint32(XDPJumpJUMP_ICMP)
@@ -158,33 +179,35 @@ func Locate(loc uint32) (set uint32, way int) { return (loc - 1) >> 3, int((loc 
 
 // Reasons are the reason codes in the order of the reasons map.
 var Reasons = [...]string{
-	XDPReasonREASON_NOT_IPV4:       "not-ipv4",
-	XDPReasonREASON_NOT_L4:         "not-tcp-udp",
-	XDPReasonREASON_NO_SERVICE:     "no-service",
-	XDPReasonREASON_TRUNCATED:      "truncated",
-	XDPReasonREASON_MALFORMED:      "malformed",
-	XDPReasonREASON_OTHER_HOST:     "other-host",
-	XDPReasonREASON_MULTICAST_MAC:  "multicast-mac",
-	XDPReasonREASON_LOCAL:          "local-server",
-	XDPReasonREASON_NO_CONN:        "no-connection",
-	XDPReasonREASON_ICMP_UNRELATED: "icmp-unrelated",
-	XDPReasonREASON_FRAG_UNKNOWN:   "fragment-unknown",
-	XDPReasonREASON_NO_DEST:        "no-destination",
-	XDPReasonREASON_REJECT_SENT:    "reject-sent",
-	XDPReasonREASON_DEST_GONE:      "destination-removed",
-	XDPReasonREASON_UNRESOLVED:     "neighbour-unresolved",
-	XDPReasonREASON_TTL:            "ttl-exceeded",
-	XDPReasonREASON_TABLE_FULL:     "table-full",
-	XDPReasonREASON_REPLY_CLASH:    "reply-tuple-in-use",
-	XDPReasonREASON_CLAIM_RACE:     "insert-race",
-	XDPReasonREASON_STATELESS:      "stateless",
-	XDPReasonREASON_RECLAIMED:      "half-open-reclaimed",
-	XDPReasonREASON_EXPIRED:        "expired-freed",
-	XDPReasonREASON_REUSED:         "rescheduled",
-	XDPReasonREASON_STASHED:        "stashed",
-	XDPReasonREASON_NO_JUMP:        "no-jump-target",
-	XDPReasonREASON_INTERNAL:       "internal",
-	XDPReasonREASON_REWRITE:        "rewrite-refused",
+	XDPReasonREASON_NOT_IPV4:          "not-ipv4",
+	XDPReasonREASON_NOT_L4:            "not-tcp-udp",
+	XDPReasonREASON_NO_SERVICE:        "no-service",
+	XDPReasonREASON_TRUNCATED:         "truncated",
+	XDPReasonREASON_MALFORMED:         "malformed",
+	XDPReasonREASON_OTHER_HOST:        "other-host",
+	XDPReasonREASON_MULTICAST_MAC:     "multicast-mac",
+	XDPReasonREASON_LOCAL:             "local-server",
+	XDPReasonREASON_NO_CONN:           "no-connection",
+	XDPReasonREASON_ICMP_UNRELATED:    "icmp-unrelated",
+	XDPReasonREASON_FRAG_UNKNOWN:      "fragment-unknown",
+	XDPReasonREASON_NO_DEST:           "no-destination",
+	XDPReasonREASON_REJECT_SENT:       "reject-sent",
+	XDPReasonREASON_DEST_GONE:         "destination-removed",
+	XDPReasonREASON_UNRESOLVED:        "neighbour-unresolved",
+	XDPReasonREASON_TTL:               "ttl-exceeded",
+	XDPReasonREASON_TABLE_FULL:        "table-full",
+	XDPReasonREASON_REPLY_CLASH:       "reply-tuple-in-use",
+	XDPReasonREASON_CLAIM_RACE:        "insert-race",
+	XDPReasonREASON_STATELESS:         "stateless",
+	XDPReasonREASON_RECLAIMED:         "half-open-reclaimed",
+	XDPReasonREASON_EXPIRED:           "expired-freed",
+	XDPReasonREASON_REUSED:            "rescheduled",
+	XDPReasonREASON_STASHED:           "stashed",
+	XDPReasonREASON_NO_JUMP:           "no-jump-target",
+	XDPReasonREASON_INTERNAL:          "internal",
+	XDPReasonREASON_REWRITE:           "rewrite-refused",
+	XDPReasonREASON_SYNC_MISSED:       "sync-missed",
+	XDPReasonREASON_CLIENT_UNRESOLVED: "client-unresolved",
 }
 
 // String returns the name of the reason, as status shows it.

@@ -25,12 +25,20 @@ func TestLayout(t *testing.T) {
 		"service_key":  {unsafe.Sizeof(prog.ServiceKey{}), 20},
 		"service":      {unsafe.Sizeof(prog.Service{}), 32},
 		"service_run":  {unsafe.Sizeof(prog.ServiceRun{}), 8},
-		"settings":     {unsafe.Sizeof(prog.Settings{}), 64},
+		"settings":     {unsafe.Sizeof(prog.Settings{}), 128},
 		"runtime":      {unsafe.Sizeof(prog.Runtime{}), 64},
 		"counters":     {unsafe.Sizeof(prog.Counters{}), 40},
 		"meta":         {unsafe.Sizeof(prog.Meta{}), 64},
 		"frag_key":     {unsafe.Sizeof(prog.FragKey{}), 12},
 		"frag":         {unsafe.Sizeof(prog.Frag{}), 36},
+		"event":        {unsafe.Sizeof(prog.Event{}), 40},
+		"ask":          {unsafe.Sizeof(prog.Ask{}), 16},
+		"arrival":      {unsafe.Sizeof(prog.Arrival{}), 64},
+		"inject":       {unsafe.Sizeof(prog.Inject{}), 8},
+		"conn.told":    {unsafe.Offsetof(prog.Conn{}.Told), 62},
+		"missed_told":  {unsafe.Offsetof(prog.Runtime{}.MissedTold), 4},
+		"sync_flags":   {unsafe.Offsetof(prog.Settings{}.SyncFlags), 64},
+		"retries":      {unsafe.Offsetof(prog.Settings{}.Retries), 88},
 		"set's ways":   {unsafe.Offsetof(prog.ConnSet{}.Way), 64},
 		"conn.state":   {unsafe.Offsetof(prog.Conn{}.State), 16},
 		"reply.state":  {unsafe.Offsetof(prog.Reply{}.State), 16},
@@ -53,9 +61,11 @@ func TestMacros(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"SCHEMA_VERSION": "1", "WAYS": "8", "TAG_FREE": "0U", "TAG_CLAIMED": "1U", "LOC_NONE": "0U",
+		"SCHEMA_VERSION": "2", "WAYS": "8", "TAG_FREE": "0U", "TAG_CLAIMED": "1U", "LOC_NONE": "0U",
 		"LOC_STASH": "0xffffffffU", "SLOT_EMPTY": "0xffffffffU", "SCAN_MAX": "4096",
 		"VLAN_NONE": "0U", "VLAN_KEEP": "0xffffU", "TIMEOUT_UDP": "11",
+		"INBOX": "256", "TOLD_NEVER": "0U", "TOLD_OVERDUE": "1U", "TOLD_SHIFT": "2", "TOLD_UNIT": "5",
+		"TOLD_TIME": "0x3fffU", "REFRESH_MAX": "262112U",
 	} {
 		m := regexp.MustCompile(`(?m)^#define ` + name + `\s+(\S+)`).FindSubmatch(b)
 		if m == nil || string(m[1]) != want {

@@ -27,7 +27,7 @@ type TCConn struct {
 	L2Dst   [6]uint8
 	L2Src   [6]uint8
 	Vlan    uint16
-	Pad     uint16
+	Told    uint16
 }
 
 type TCConnSet struct {
@@ -120,16 +120,19 @@ type TCFresh struct {
 	}
 	Word    uint32
 	Now     uint32
+	Last    uint32
 	Timeout uint32
 	Dest    uint32
 	DestGen uint32
+	InPkts  uint32
 	Ifindex uint32
 	L2      struct {
 		_ structs.HostLayout
 		W [3]uint32
 	}
 	Vlan       uint16
-	Nat        uint16
+	Nat        uint8
+	Owner      uint8
 	Loc        uint32
 	Epoch      uint32
 	ReplyLoc   uint32
@@ -152,7 +155,8 @@ type TCMetaBlock struct {
 type TCRuntimeBlock struct {
 	_          structs.HostLayout
 	StashCount int32
-	Pad        [15]uint32
+	MissedTold uint32
+	Pad        [14]uint32
 }
 
 type TCService struct {
@@ -185,12 +189,20 @@ type TCServiceRun struct {
 }
 
 type TCSettingsBlock struct {
-	_         structs.HostLayout
-	HashSeed  uint32
-	ConnsMask uint32
-	TickShift uint32
-	Flags     uint32
-	Timeouts  [12]uint32
+	_            structs.HostLayout
+	HashSeed     uint32
+	ConnsMask    uint32
+	TickShift    uint32
+	Flags        uint32
+	Timeouts     [12]uint32
+	SyncFlags    uint32
+	Threshold    uint32
+	Period       uint32
+	Refresh      uint32
+	RefreshFloor uint32
+	RetrySpan    uint32
+	Retries      uint32
+	Pad          [9]uint32
 }
 
 type TCSurvey struct {
@@ -210,10 +222,12 @@ type TCSurvey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	TCMapAsks        = "asks"
 	TCMapConns       = "conns"
 	TCMapDcount      = "dcount"
 	TCMapDests       = "dests"
 	TCMapDstats      = "dstats"
+	TCMapEvents      = "events"
 	TCMapFrags       = "frags"
 	TCMapMacs        = "macs"
 	TCMapMeta        = "meta"
@@ -288,10 +302,12 @@ type TCProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type TCMapSpecs struct {
+	Asks     *ebpf.MapSpec `ebpf:"asks"`
 	Conns    *ebpf.MapSpec `ebpf:"conns"`
 	Dcount   *ebpf.MapSpec `ebpf:"dcount"`
 	Dests    *ebpf.MapSpec `ebpf:"dests"`
 	Dstats   *ebpf.MapSpec `ebpf:"dstats"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
 	Frags    *ebpf.MapSpec `ebpf:"frags"`
 	Macs     *ebpf.MapSpec `ebpf:"macs"`
 	Meta     *ebpf.MapSpec `ebpf:"meta"`
@@ -334,10 +350,12 @@ func (o *TCObjects) Close() error {
 //
 // It can be passed to LoadTCObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TCMaps struct {
+	Asks     *ebpf.Map `ebpf:"asks"`
 	Conns    *ebpf.Map `ebpf:"conns"`
 	Dcount   *ebpf.Map `ebpf:"dcount"`
 	Dests    *ebpf.Map `ebpf:"dests"`
 	Dstats   *ebpf.Map `ebpf:"dstats"`
+	Events   *ebpf.Map `ebpf:"events"`
 	Frags    *ebpf.Map `ebpf:"frags"`
 	Macs     *ebpf.Map `ebpf:"macs"`
 	Meta     *ebpf.Map `ebpf:"meta"`
@@ -356,10 +374,12 @@ type TCMaps struct {
 
 func (m *TCMaps) Close() error {
 	return _TCClose(
+		m.Asks,
 		m.Conns,
 		m.Dcount,
 		m.Dests,
 		m.Dstats,
+		m.Events,
 		m.Frags,
 		m.Macs,
 		m.Meta,

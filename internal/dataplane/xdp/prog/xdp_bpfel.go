@@ -13,6 +13,31 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type XDPArrival struct {
+	_       structs.HostLayout
+	Key     XDPFlow
+	State   uint32
+	Flags   uint32
+	Timeout uint32
+	Left    uint32
+	Dest    uint32
+	DestGen uint32
+	Result  uint32
+	Pad     [5]uint32
+}
+
+type XDPArrivalFlags uint32
+
+const (
+	XDPArrivalFlagsARRIVAL_ACTIVE    XDPArrivalFlags = 1
+	XDPArrivalFlagsARRIVAL_NO_OUTPUT XDPArrivalFlags = 2
+)
+
+type XDPAsk struct {
+	_   structs.HostLayout
+	Key XDPFlow
+}
+
 type XDPClock struct {
 	_       structs.HostLayout
 	Jiffies uint64
@@ -33,7 +58,7 @@ type XDPConn struct {
 	L2Dst   [6]uint8
 	L2Src   [6]uint8
 	Vlan    uint16
-	Pad     uint16
+	Told    uint16
 }
 
 type XDPConnSet struct {
@@ -125,6 +150,17 @@ const (
 	XDPDestFlagsDEST_LOCAL     XDPDestFlags = 4
 )
 
+type XDPEvent struct {
+	_       structs.HostLayout
+	Key     XDPFlow
+	State   uint32
+	Timeout uint32
+	Dest    uint32
+	DestGen uint32
+	InPkts  uint32
+	Pad     uint32
+}
+
 type XDPFlow struct {
 	_     structs.HostLayout
 	Src   uint32
@@ -169,16 +205,19 @@ type XDPFresh struct {
 	}
 	Word    uint32
 	Now     uint32
+	Last    uint32
 	Timeout uint32
 	Dest    uint32
 	DestGen uint32
+	InPkts  uint32
 	Ifindex uint32
 	L2      struct {
 		_ structs.HostLayout
 		W [3]uint32
 	}
 	Vlan       uint16
-	Nat        uint16
+	Nat        uint8
+	Owner      uint8
 	Loc        uint32
 	Epoch      uint32
 	ReplyLoc   uint32
@@ -190,6 +229,12 @@ type XDPFresh struct {
 		Hash uint32
 	}
 	Entry XDPConn
+}
+
+type XDPInject struct {
+	_     structs.HostLayout
+	Count uint32
+	Mark  uint32
 }
 
 type XDPJump uint32
@@ -215,37 +260,53 @@ const (
 	XDPMethodMETHOD_DR  XDPMethod = 1
 )
 
+type XDPPlacement uint32
+
+const (
+	XDPPlacementPLACED      XDPPlacement = 0
+	XDPPlacementUPDATED     XDPPlacement = 1
+	XDPPlacementREBOUND     XDPPlacement = 2
+	XDPPlacementSTALE       XDPPlacement = 3
+	XDPPlacementNO_SERVICE  XDPPlacement = 4
+	XDPPlacementNO_SERVER   XDPPlacement = 5
+	XDPPlacementUNSUPPORTED XDPPlacement = 6
+	XDPPlacementCLASH       XDPPlacement = 7
+	XDPPlacementNO_ROOM     XDPPlacement = 8
+)
+
 type XDPReason uint32
 
 const (
-	XDPReasonREASON_NOT_IPV4       XDPReason = 0
-	XDPReasonREASON_NOT_L4         XDPReason = 1
-	XDPReasonREASON_NO_SERVICE     XDPReason = 2
-	XDPReasonREASON_TRUNCATED      XDPReason = 3
-	XDPReasonREASON_MALFORMED      XDPReason = 4
-	XDPReasonREASON_OTHER_HOST     XDPReason = 5
-	XDPReasonREASON_MULTICAST_MAC  XDPReason = 6
-	XDPReasonREASON_LOCAL          XDPReason = 7
-	XDPReasonREASON_NO_CONN        XDPReason = 8
-	XDPReasonREASON_ICMP_UNRELATED XDPReason = 9
-	XDPReasonREASON_FRAG_UNKNOWN   XDPReason = 10
-	XDPReasonREASON_NO_DEST        XDPReason = 11
-	XDPReasonREASON_REJECT_SENT    XDPReason = 12
-	XDPReasonREASON_DEST_GONE      XDPReason = 13
-	XDPReasonREASON_UNRESOLVED     XDPReason = 14
-	XDPReasonREASON_TTL            XDPReason = 15
-	XDPReasonREASON_TABLE_FULL     XDPReason = 16
-	XDPReasonREASON_REPLY_CLASH    XDPReason = 17
-	XDPReasonREASON_CLAIM_RACE     XDPReason = 18
-	XDPReasonREASON_STATELESS      XDPReason = 19
-	XDPReasonREASON_RECLAIMED      XDPReason = 20
-	XDPReasonREASON_EXPIRED        XDPReason = 21
-	XDPReasonREASON_REUSED         XDPReason = 22
-	XDPReasonREASON_STASHED        XDPReason = 23
-	XDPReasonREASON_NO_JUMP        XDPReason = 24
-	XDPReasonREASON_INTERNAL       XDPReason = 25
-	XDPReasonREASON_REWRITE        XDPReason = 26
-	XDPReasonREASON_MAX            XDPReason = 27
+	XDPReasonREASON_NOT_IPV4          XDPReason = 0
+	XDPReasonREASON_NOT_L4            XDPReason = 1
+	XDPReasonREASON_NO_SERVICE        XDPReason = 2
+	XDPReasonREASON_TRUNCATED         XDPReason = 3
+	XDPReasonREASON_MALFORMED         XDPReason = 4
+	XDPReasonREASON_OTHER_HOST        XDPReason = 5
+	XDPReasonREASON_MULTICAST_MAC     XDPReason = 6
+	XDPReasonREASON_LOCAL             XDPReason = 7
+	XDPReasonREASON_NO_CONN           XDPReason = 8
+	XDPReasonREASON_ICMP_UNRELATED    XDPReason = 9
+	XDPReasonREASON_FRAG_UNKNOWN      XDPReason = 10
+	XDPReasonREASON_NO_DEST           XDPReason = 11
+	XDPReasonREASON_REJECT_SENT       XDPReason = 12
+	XDPReasonREASON_DEST_GONE         XDPReason = 13
+	XDPReasonREASON_UNRESOLVED        XDPReason = 14
+	XDPReasonREASON_TTL               XDPReason = 15
+	XDPReasonREASON_TABLE_FULL        XDPReason = 16
+	XDPReasonREASON_REPLY_CLASH       XDPReason = 17
+	XDPReasonREASON_CLAIM_RACE        XDPReason = 18
+	XDPReasonREASON_STATELESS         XDPReason = 19
+	XDPReasonREASON_RECLAIMED         XDPReason = 20
+	XDPReasonREASON_EXPIRED           XDPReason = 21
+	XDPReasonREASON_REUSED            XDPReason = 22
+	XDPReasonREASON_STASHED           XDPReason = 23
+	XDPReasonREASON_NO_JUMP           XDPReason = 24
+	XDPReasonREASON_INTERNAL          XDPReason = 25
+	XDPReasonREASON_REWRITE           XDPReason = 26
+	XDPReasonREASON_SYNC_MISSED       XDPReason = 27
+	XDPReasonREASON_CLIENT_UNRESOLVED XDPReason = 28
+	XDPReasonREASON_MAX               XDPReason = 29
 )
 
 type XDPReply struct {
@@ -263,7 +324,8 @@ type XDPReply struct {
 type XDPRuntimeBlock struct {
 	_          structs.HostLayout
 	StashCount int32
-	Pad        [15]uint32
+	MissedTold uint32
+	Pad        [14]uint32
 }
 
 type XDPSchedKind uint32
@@ -319,15 +381,24 @@ const (
 	XDPSettingFlagsSETTING_CHECK_MAC     XDPSettingFlags = 2
 	XDPSettingFlagsSETTING_EXPIRE_NODEST XDPSettingFlags = 4
 	XDPSettingFlagsSETTING_NO_REUSE      XDPSettingFlags = 8
+	XDPSettingFlagsSETTING_SYNC          XDPSettingFlags = 16
 )
 
 type XDPSettingsBlock struct {
-	_         structs.HostLayout
-	HashSeed  uint32
-	ConnsMask uint32
-	TickShift uint32
-	Flags     uint32
-	Timeouts  [12]uint32
+	_            structs.HostLayout
+	HashSeed     uint32
+	ConnsMask    uint32
+	TickShift    uint32
+	Flags        uint32
+	Timeouts     [12]uint32
+	SyncFlags    uint32
+	Threshold    uint32
+	Period       uint32
+	Refresh      uint32
+	RefreshFloor uint32
+	RetrySpan    uint32
+	Retries      uint32
+	Pad          [9]uint32
 }
 
 type XDPSurvey struct {
@@ -343,15 +414,24 @@ type XDPSurvey struct {
 	HalfAge  uint32
 }
 
+type XDPSyncFlags uint32
+
+const (
+	XDPSyncFlagsSYNC_AT_ONCE XDPSyncFlags = 1
+)
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	XDPMapAsks         = "asks"
 	XDPMapConns        = "conns"
 	XDPMapDcount       = "dcount"
 	XDPMapDests        = "dests"
 	XDPMapDstats       = "dstats"
+	XDPMapEvents       = "events"
 	XDPMapFrags        = "frags"
+	XDPMapInbox        = "inbox"
 	XDPMapMacs         = "macs"
 	XDPMapMeta         = "meta"
 	XDPMapReasons      = "reasons"
@@ -366,6 +446,7 @@ const (
 	XDPMapSurveys      = "surveys"
 	XDPMapXdpJump      = "xdp_jump"
 	XDPProgLbClock     = "lb_clock"
+	XDPProgLbInject    = "lb_inject"
 	XDPProgLbSweep     = "lb_sweep"
 	XDPProgLbXdp       = "lb_xdp"
 	XDPProgLbXdpFrag   = "lb_xdp_frag"
@@ -417,6 +498,7 @@ type XDPSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type XDPProgramSpecs struct {
 	LbClock     *ebpf.ProgramSpec `ebpf:"lb_clock"`
+	LbInject    *ebpf.ProgramSpec `ebpf:"lb_inject"`
 	LbSweep     *ebpf.ProgramSpec `ebpf:"lb_sweep"`
 	LbXdp       *ebpf.ProgramSpec `ebpf:"lb_xdp"`
 	LbXdpFrag   *ebpf.ProgramSpec `ebpf:"lb_xdp_frag"`
@@ -429,11 +511,14 @@ type XDPProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type XDPMapSpecs struct {
+	Asks     *ebpf.MapSpec `ebpf:"asks"`
 	Conns    *ebpf.MapSpec `ebpf:"conns"`
 	Dcount   *ebpf.MapSpec `ebpf:"dcount"`
 	Dests    *ebpf.MapSpec `ebpf:"dests"`
 	Dstats   *ebpf.MapSpec `ebpf:"dstats"`
+	Events   *ebpf.MapSpec `ebpf:"events"`
 	Frags    *ebpf.MapSpec `ebpf:"frags"`
+	Inbox    *ebpf.MapSpec `ebpf:"inbox"`
 	Macs     *ebpf.MapSpec `ebpf:"macs"`
 	Meta     *ebpf.MapSpec `ebpf:"meta"`
 	Reasons  *ebpf.MapSpec `ebpf:"reasons"`
@@ -475,11 +560,14 @@ func (o *XDPObjects) Close() error {
 //
 // It can be passed to LoadXDPObjects or ebpf.CollectionSpec.LoadAndAssign.
 type XDPMaps struct {
+	Asks     *ebpf.Map `ebpf:"asks"`
 	Conns    *ebpf.Map `ebpf:"conns"`
 	Dcount   *ebpf.Map `ebpf:"dcount"`
 	Dests    *ebpf.Map `ebpf:"dests"`
 	Dstats   *ebpf.Map `ebpf:"dstats"`
+	Events   *ebpf.Map `ebpf:"events"`
 	Frags    *ebpf.Map `ebpf:"frags"`
+	Inbox    *ebpf.Map `ebpf:"inbox"`
 	Macs     *ebpf.Map `ebpf:"macs"`
 	Meta     *ebpf.Map `ebpf:"meta"`
 	Reasons  *ebpf.Map `ebpf:"reasons"`
@@ -497,11 +585,14 @@ type XDPMaps struct {
 
 func (m *XDPMaps) Close() error {
 	return _XDPClose(
+		m.Asks,
 		m.Conns,
 		m.Dcount,
 		m.Dests,
 		m.Dstats,
+		m.Events,
 		m.Frags,
+		m.Inbox,
 		m.Macs,
 		m.Meta,
 		m.Reasons,
@@ -529,6 +620,7 @@ type XDPVariables struct {
 // It can be passed to LoadXDPObjects or ebpf.CollectionSpec.LoadAndAssign.
 type XDPPrograms struct {
 	LbClock     *ebpf.Program `ebpf:"lb_clock"`
+	LbInject    *ebpf.Program `ebpf:"lb_inject"`
 	LbSweep     *ebpf.Program `ebpf:"lb_sweep"`
 	LbXdp       *ebpf.Program `ebpf:"lb_xdp"`
 	LbXdpFrag   *ebpf.Program `ebpf:"lb_xdp_frag"`
@@ -540,6 +632,7 @@ type XDPPrograms struct {
 func (p *XDPPrograms) Close() error {
 	return _XDPClose(
 		p.LbClock,
+		p.LbInject,
 		p.LbSweep,
 		p.LbXdp,
 		p.LbXdpFrag,

@@ -6,9 +6,11 @@ import (
 	"net/netip"
 	"os"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"github.com/kaname-lb/kaname/internal/dataplane/xdp/prog"
@@ -51,6 +53,9 @@ type World struct {
 	xdp, tc  *ebpf.Collection
 	conns    []prog.ConnSet
 	counts   []prog.DestCount
+	inbox    []prog.Arrival
+	events   *ringbuf.Reader
+	asks     *ringbuf.Reader
 	maps     [][]byte // to unmap
 	nextRing uint32
 	nextSvc  uint32
@@ -114,10 +119,17 @@ func (w *World) Reset(o Options) error {
 		return err
 	}
 	w.nextRing, w.nextDest, w.nextSvc = 0, 0, 1
+	if _, err := w.Events(); err != nil {
+		return err
+	}
+	if _, err := w.Asks(); err != nil {
+		return err
+	}
 	s := prog.Settings{HashSeed: o.Seed, ConnsMask: o.Sets - 1, TickShift: 1, Flags: o.Flags}
 	for i, sec := range [12]uint32{2, 900, 120, 60, 120, 120, 10, 60, 30, 120, 120, 300} {
 		s.Timeouts[i] = sec * 125
 	}
+	s.RefreshFloor = 10 * 125
 	return w.Set(s)
 }
 
@@ -180,7 +192,16 @@ func (w *World) load(o Options) error {
 	if w.conns, err = mapped[prog.ConnSet](w, "conns"); err != nil {
 		return err
 	}
-	w.counts, err = mapped[prog.DestCount](w, "dcount")
+	if w.counts, err = mapped[prog.DestCount](w, "dcount"); err != nil {
+		return err
+	}
+	if w.inbox, err = mapped[prog.Arrival](w, "inbox"); err != nil {
+		return err
+	}
+	if w.events, err = ringbuf.NewReader(w.Map("events")); err != nil {
+		return err
+	}
+	w.asks, err = ringbuf.NewReader(w.Map("asks"))
 	return err
 }
 
@@ -202,7 +223,12 @@ func (w *World) Close() {
 	for _, b := range w.maps {
 		_ = unix.Munmap(b)
 	}
-	w.maps, w.conns, w.counts = nil, nil, nil
+	w.maps, w.conns, w.counts, w.inbox = nil, nil, nil, nil
+	for _, r := range []*ringbuf.Reader{w.events, w.asks} {
+		if r != nil {
+			_ = r.Close()
+		}
+	}
 	for _, c := range []*ebpf.Collection{w.xdp, w.tc} {
 		if c != nil {
 			c.Close()
@@ -386,6 +412,40 @@ func (w *World) Clock() (prog.Clock, error) {
 // Sweep runs lb_sweep and returns how many stash entries it freed.
 func (w *World) Sweep() (uint32, error) {
 	return w.xdp.Programs["lb_sweep"].Run(&ebpf.RunOptions{})
+}
+
+// Events takes what is in the ring of announcements out of it.
+func (w *World) Events() ([]prog.Event, error) { return drain[prog.Event](w.events) }
+
+// Asks takes what is in the ring of unknown clients out of it.
+func (w *World) Asks() ([]prog.Ask, error) { return drain[prog.Ask](w.asks) }
+
+func drain[T any](ring *ringbuf.Reader) (out []T, err error) {
+	ring.SetDeadline(time.Now())
+	for {
+		r, err := ring.Read()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return out, nil
+		}
+		if err != nil {
+			return out, fmt.Errorf("ring: %w", err)
+		}
+		out = append(out, *(*T)(unsafe.Pointer(unsafe.SliceData(r.RawSample))))
+	}
+}
+
+// Inject runs lb_inject over the arrivals, at most prog.Inbox, and returns the
+// results. One goroutine at a time may.
+func (w *World) Inject(mark uint32, as ...prog.Arrival) ([]uint32, error) {
+	in := prog.Inject{Count: uint32(copy(w.inbox, as)), Mark: mark}
+	if _, err := w.xdp.Programs["lb_inject"].Run(&ebpf.RunOptions{Context: &in}); err != nil {
+		return nil, err
+	}
+	var out []uint32
+	for i := range as {
+		out = append(out, w.inbox[i].Result)
+	}
+	return out, nil
 }
 
 // Run sends one frame through the hook's entry program. The returned frame is
