@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -25,8 +26,18 @@ func TestMain(m *testing.M) {
 //	director FILE [SOCKET]   a control socket (default run/default.sock) that
 //	                         answers from a JSON file with the fields of played
 //	status N COMMAND...      COMMAND exits with N; its output is in stdout, stderr
+//
+// and $CAPTURES, the directory of recorded sync messages.
 func TestScripts(t *testing.T) {
+	recorded, err := filepath.Abs(captures)
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("CAPTURES", recorded)
+			return nil
+		},
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
 		Cmds:               map[string]func(*testscript.TestScript, bool, []string){"director": director, "status": status},

@@ -58,6 +58,7 @@ type watchCall struct {
 
 	// What becomes of it.
 	live     bool
+	recorded *watch.Capture
 	chosen   *session.Filter
 	expect   session.Expect
 	x        *watch.Watch

@@ -166,6 +166,9 @@ func (w *watchCall) lastLine(took time.Duration) string {
 	if refused > 0 {
 		text += fmt.Sprintf("; refused %s (%s)", grouped(refused), strings.Join(why, ", "))
 	}
+	if w.live && h.Table.Datagrams == 0 {
+		text += "; a kernel director is silent while no connection changes: listen longer (--for 1m), and look whether one is master of a sync daemon with this group and port"
+	}
 	if h.Overruns > 0 {
 		text += fmt.Sprintf("; %s lost here, not read in time (raise net.core.rmem_max)", plural(h.Overruns, "datagram"))
 	}
@@ -175,6 +178,9 @@ func (w *watchCall) lastLine(took time.Duration) string {
 	if w.follower != nil && w.follower.Missed() > 0 {
 		text += fmt.Sprintf("; %s not shown, the output is too slow", plural(w.follower.Missed(), "event"))
 	}
+	if w.recorded != nil && w.recorded.Other() > 0 {
+		text += fmt.Sprintf("; %s to other ports (--port)", plural(w.recorded.Other(), "UDP datagram"))
+	}
 	return text + actions("commands", h.Commands) + actions("webhooks", h.Webhooks)
 }
 
@@ -183,15 +189,16 @@ func actions(what string, s watch.RunnerStats) string {
 	if s.Runs+s.Dropped == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("; %s: %s run", what, grouped(s.Runs))
+	parts := []string{fmt.Sprintf("; %s: %s run", what, grouped(s.Runs))}
 	for _, n := range []struct {
 		count uint64
 		what  string
 	}{{s.Failures, "failed"}, {s.Merged, "merged"}, {s.Dropped, "dropped"}} {
 		if n.count > 0 {
-			text += fmt.Sprintf(", %s %s", grouped(n.count), n.what)
+			parts = append(parts, grouped(n.count)+" "+n.what)
 		}
 	}
+	text := strings.Join(parts, ", ")
 	if s.LastError != "" {
 		text += " (" + printable(s.LastError) + ")"
 	}

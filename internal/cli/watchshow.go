@@ -96,6 +96,7 @@ func (w *watchCall) view(ctx context.Context, ended <-chan struct{}) error {
 		return w.repeat(ctx, ended)
 	}
 	w.wait(ctx, ended)
+	w.endProgress()
 	var err error
 	if w.table || w.summary || w.json && !w.follow {
 		err = w.print()
@@ -104,6 +105,13 @@ func (w *watchCall) view(ctx context.Context, ended <-chan struct{}) error {
 		<-ctx.Done() // a recording is served until somebody has seen enough
 	}
 	return err
+}
+
+// endProgress takes the progress line off the terminal.
+func (w *watchCall) endProgress() {
+	if w.recorded != nil && w.recorded.Progress != nil {
+		fmt.Fprint(w.env.Stderr, "\r\x1b[K")
+	}
 }
 
 // wait waits for the end of what is listened to, or for --for.

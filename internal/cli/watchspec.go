@@ -265,7 +265,8 @@ func (w *watchCall) sources() ([]watch.Source, error) {
 
 func (w *watchCall) capture(ports []uint16) (watch.Source, error) {
 	if w.read == "-" {
-		return watch.NewCapture("standard input", w.env.Stdin, ports), nil
+		w.recorded = watch.NewCapture("standard input", w.env.Stdin, ports)
+		return w.recorded, nil
 	}
 	f, err := w.env.Open(w.read)
 	if err != nil {
@@ -277,6 +278,7 @@ func (w *watchCall) capture(ports []uint16) (watch.Source, error) {
 			c.Progress = w.progress(st.Size())
 		}
 	}
+	w.recorded = c
 	return c, nil
 }
 

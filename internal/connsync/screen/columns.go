@@ -21,26 +21,44 @@ type column struct {
 // columns are those of ipvsadm -Lnc, and what the watch knows besides. Keys 1
 // to 9 sort by them.
 var columns = []column{
-	{"pro", 4, func(s *session.Session, _ time.Time) string { return watch.ProtocolName(s.Protocol) },
-		func(a, b *session.Session) int { return cmp.Compare(a.Protocol, b.Protocol) }},
-	{"expire", 6, func(s *session.Session, now time.Time) string { return clock(s.Expires(now)) },
-		func(a, b *session.Session) int { return a.Deadline().Compare(b.Deadline()) }},
-	{"state", 11, func(s *session.Session, _ time.Time) string { return s.StateName() },
-		func(a, b *session.Session) int { return cmp.Compare(a.StateName(), b.StateName()) }},
-	{"source", 18, func(s *session.Session, _ time.Time) string { return s.Client.String() },
-		func(a, b *session.Session) int { return a.Client.Compare(b.Client) }},
-	{"virtual", 18, func(s *session.Session, _ time.Time) string { return s.Virtual.String() },
-		func(a, b *session.Session) int { return a.Virtual.Compare(b.Virtual) }},
-	{"destination", 18, func(s *session.Session, _ time.Time) string { return s.Dest.String() },
-		func(a, b *session.Session) int { return a.Dest.Compare(b.Dest) }},
-	{"director", 15, func(s *session.Session, _ time.Time) string { return fmt.Sprintf("%s #%d", s.Director, s.SyncID) },
+	{
+		"pro", 4, func(s *session.Session, _ time.Time) string { return watch.ProtocolName(s.Protocol) },
+		func(a, b *session.Session) int { return cmp.Compare(a.Protocol, b.Protocol) },
+	},
+	{
+		"expire", 6, func(s *session.Session, now time.Time) string { return clock(s.Expires(now)) },
+		func(a, b *session.Session) int { return a.Deadline().Compare(b.Deadline()) },
+	},
+	{
+		"state", 11, func(s *session.Session, _ time.Time) string { return s.StateName() },
+		func(a, b *session.Session) int { return cmp.Compare(a.StateName(), b.StateName()) },
+	},
+	{
+		"source", 18, func(s *session.Session, _ time.Time) string { return s.Client.String() },
+		func(a, b *session.Session) int { return a.Client.Compare(b.Client) },
+	},
+	{
+		"virtual", 18, func(s *session.Session, _ time.Time) string { return s.Virtual.String() },
+		func(a, b *session.Session) int { return a.Virtual.Compare(b.Virtual) },
+	},
+	{
+		"destination", 18, func(s *session.Session, _ time.Time) string { return s.Dest.String() },
+		func(a, b *session.Session) int { return a.Dest.Compare(b.Dest) },
+	},
+	{
+		"director", 15, func(s *session.Session, _ time.Time) string { return fmt.Sprintf("%s #%d", s.Director, s.SyncID) },
 		func(a, b *session.Session) int {
 			return cmp.Or(a.Director.Compare(b.Director), cmp.Compare(a.SyncID, b.SyncID))
-		}},
-	{"age", 7, func(s *session.Session, now time.Time) string { return clock(now.Sub(s.First)) },
-		func(a, b *session.Session) int { return b.First.Compare(a.First) }},
-	{"last", 6, func(s *session.Session, now time.Time) string { return clock(now.Sub(s.Last)) },
-		func(a, b *session.Session) int { return b.Last.Compare(a.Last) }},
+		},
+	},
+	{
+		"age", 7, func(s *session.Session, now time.Time) string { return clock(now.Sub(s.First)) },
+		func(a, b *session.Session) int { return b.First.Compare(a.First) },
+	},
+	{
+		"last", 6, func(s *session.Session, now time.Time) string { return clock(now.Sub(s.Last)) },
+		func(a, b *session.Session) int { return b.Last.Compare(a.Last) },
+	},
 }
 
 func columnOf(name string) int {

@@ -49,7 +49,7 @@ func (m *Model) lines() []string {
 
 func (m *Model) titleLine() string {
 	p := &m.picture
-	text := fmt.Sprintf("kaname watch  %s  %d of %d sessions, %d directors", m.title, p.Matching, p.Sessions, p.Directors)
+	text := fmt.Sprintf("kaname watch  %s  %d of %d sessions, directors: %d", m.title, p.Matching, p.Sessions, p.Directors)
 	if !p.At.IsZero() {
 		text += "  " + p.At.Format("15:04:05")
 	}

@@ -242,5 +242,5 @@ func ExampleNewModel() {
 	m := screen.NewModel("capture.pcap", &fake{}, nil)
 	m.Update(tea.WindowSizeMsg{Width: 60, Height: 6})
 	fmt.Println(strings.Split(m.View().Content, "\n")[0])
-	// Output: kaname watch  capture.pcap  0 of 0 sessions, 0 directors
+	// Output: kaname watch  capture.pcap  0 of 0 sessions, directors: 0
 }

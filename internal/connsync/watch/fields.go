@@ -74,17 +74,23 @@ func methodName(f connsync.Flags) string {
 		return "DR"
 	case connsync.MethodBypass:
 		return "bypass"
+	default:
+		return "unknown"
 	}
-	return "unknown"
 }
 
 var flagWords = []struct {
 	flag connsync.Flags
 	word string
 }{
-	{connsync.Template, "template"}, {connsync.Synced, "synced"}, {connsync.NoOutput, "no-output"},
-	{connsync.Inactive, "inactive"}, {connsync.InSeq, "in-seq"}, {connsync.OutSeq, "out-seq"},
-	{connsync.NoClientPort, "no-client-port"}, {connsync.ConntrackInUse, "conntrack"},
+	{connsync.Template, "template"},
+	{connsync.Synced, "synced"},
+	{connsync.NoOutput, "no-output"},
+	{connsync.Inactive, "inactive"},
+	{connsync.InSeq, "in-seq"},
+	{connsync.OutSeq, "out-seq"},
+	{connsync.NoClientPort, "no-client-port"},
+	{connsync.ConntrackInUse, "conntrack"},
 }
 
 func flagNames(f connsync.Flags) []string {

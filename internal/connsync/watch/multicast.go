@@ -141,7 +141,7 @@ func (l *Listener) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.sockets {
-		s.conn.Close()
+		_ = s.conn.Close() // it only ends the reading
 	}
 }
 
@@ -158,7 +158,7 @@ func (l *Listener) join() error {
 	want := l.seats(all)
 	for at, s := range l.sockets {
 		if !want[at] {
-			s.conn.Close()
+			_ = s.conn.Close() // it only ends the reading
 			delete(l.sockets, at)
 			l.note("interface %s is gone", at.iface)
 		}

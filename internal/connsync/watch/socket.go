@@ -64,8 +64,7 @@ func openSocket(at seat, groups []netip.Addr) (*socket, error) {
 		}
 	}
 	if err := s.join(); err != nil {
-		conn.Close()
-		return nil, err
+		return nil, errors.Join(err, conn.Close())
 	}
 	return s, nil
 }

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -103,6 +104,9 @@ func (w *Watch) Run(ctx context.Context) error {
 	w.queue.close()
 	keeper.Wait()
 	w.settle()
+	if n := w.commands.Stats().Waiting + w.webhooks.Stats().Waiting; n > 0 && ctx.Err() == nil && w.spec.Note != nil {
+		w.spec.Note(fmt.Sprintf("%d commands and webhooks are still to be run; Ctrl-C breaks that off", n))
+	}
 	w.commands.Close()
 	w.webhooks.Close()
 	runners.Wait()

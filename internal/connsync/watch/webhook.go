@@ -38,7 +38,7 @@ func CheckURL(text string) error {
 		return fmt.Errorf("webhook: %w", err)
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("webhook %q: want http://HOST/... or https://HOST/...", text)
+		return fmt.Errorf("webhook %q: want http://HOST/PATH or https://HOST/PATH", text)
 	}
 	return nil
 }
