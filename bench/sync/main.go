@@ -168,7 +168,7 @@ func fill(from *lab.Host, sessions int) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // what was sent is sent
 	group := net.UDPAddrFromAddrPort(netip.MustParseAddrPort("224.0.0.81:8848"))
 	w := connsync.NewWriter(7, connsync.DefaultLen4, false, nil)
 	start, sent := time.Now(), 0

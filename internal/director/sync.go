@@ -50,6 +50,9 @@ func (d *director) adjustSync() {
 		}
 		d.endSync()
 	}
+	if !want || !d.announces() {
+		d.quiet()
+	}
 	if !want {
 		return
 	}
@@ -79,9 +82,25 @@ func (d *director) assignSync() {
 	if s == nil {
 		return
 	}
-	follow := d.loaded.cfg.Global.SyncDaemon.Instance
-	master := d.active[follow]
-	s.daemon.SetRole(master || follow == "", !master || follow == "")
+	both := d.loaded.cfg.Global.SyncDaemon.Instance == ""
+	s.daemon.SetRole(d.announces(), !d.announces() || both)
+}
+
+// announces reports whether the configured sync daemon is a master now.
+func (d *director) announces() bool {
+	s := d.loaded.cfg.Global.SyncDaemon
+	return s.Instance == "" || d.active[s.Instance]
+}
+
+// quiet ends what an adopted dataplane announces for a predecessor: nobody
+// would fetch it.
+func (d *director) quiet() {
+	if d.carrier.dp == nil {
+		return
+	}
+	if err := d.carrier.dp.SetSync(nil); err != nil {
+		d.log.Warn("changes of connections are noted still, though nobody announces them", "err", err)
+	}
 }
 
 // tellSync says that servers may have come for which connections are kept.
