@@ -26,6 +26,7 @@ import (
 
 	"github.com/kaname-lb/kaname/internal/connsync/pcap"
 	"github.com/kaname-lb/kaname/internal/connsync/session"
+	"github.com/kaname-lb/kaname/internal/connsync/watch"
 )
 
 func main() {
@@ -69,10 +70,16 @@ func run(sessions, rounds int, file, profile string, noTshark bool) error {
 	}
 	// Half the messages that fit the file: each session comes about twice.
 	guess := int(made.bytes / 72)
+	if sessions < 500000 {
+		guess *= 2
+	}
 	ways := []way{
 		{"kaname, growing", 0, 1, nil},
 		{"kaname", guess, 1, nil},
 		{"kaname, two goroutines", guess, 2, nil},
+	}
+	if os.Getenv("WAYS") != "" {
+		ways = ways[1:2]
 	}
 	for range rounds {
 		for i := range ways {
@@ -146,9 +153,10 @@ func read(file string, expected, parts int) (result, error) {
 	before := heap()
 	start, cpu := time.Now(), cpuTime()
 	tables, taken := make([]*session.Table, parts), make([]int, parts)
+	arenas := make([]watch.Arena, parts)
 	var g errgroup.Group
 	for i := range parts {
-		tables[i] = session.New(session.Options{Expected: expected / parts, Seed: uint64(start.UnixNano()), Part: i, Parts: parts})
+		tables[i] = session.New(session.Options{Memory: arenas[i].Take, Expected: expected / parts, Seed: uint64(start.UnixNano()), Part: i, Parts: parts})
 		g.Go(func() (err error) {
 			taken[i], err = fill(tables[i], file)
 			return err
@@ -159,8 +167,17 @@ func read(file string, expected, parts int) (result, error) {
 	}
 	r := result{took: time.Since(start), cpu: cpuTime() - cpu, heap: heap() - before}
 	for i, t := range tables {
+		r.heap += uint64(arenas[i].Used())
 		r.sessions += t.Len()
 		r.connections += taken[i]
+	}
+	if os.Getenv("SMAPS") != "" {
+		exec.Command("sh", "-c", fmt.Sprintf("grep AnonHuge /proc/%d/smaps_rollup >&2", os.Getpid())).Run()
+		o, _ := exec.Command("sh", "-c", fmt.Sprintf("grep AnonHuge /proc/%d/smaps_rollup", os.Getpid())).Output()
+		fmt.Print(string(o))
+	}
+	for i := range arenas {
+		arenas[i].Close()
 	}
 	return r, nil
 }

@@ -16,9 +16,15 @@ type address interface{ [4]byte | [16]byte }
 type key[A address] struct {
 	engine          uint32
 	client, virtual A
-	cport, vport    uint16
+	ports           uint32 // the client's, and in the last 16 bits the virtual one
 	protocol        uint8
 	template        bool
+}
+
+// same is ==, which compilers make slow for this type.
+func (k *key[A]) same(l *key[A]) bool {
+	return k.client == l.client && k.ports == l.ports && k.virtual == l.virtual &&
+		k.protocol == l.protocol && k.template == l.template && k.engine == l.engine
 }
 
 // record is a session in the table. One without a timeout is free; those that
@@ -44,7 +50,6 @@ const (
 	chunkLen = 1024 // records: no part of a chunk's memory pages is left over
 	blockLen = 64   // records whose soonest deadline is known
 	batchLen = 64
-	noRef    = math.MaxUint32
 )
 
 // family is the sessions of one address family.
@@ -56,47 +61,44 @@ type family[A address] struct {
 	fresh   uint32  // from here on no record was ever used
 	used    int
 	batch   batch[A]
-	hash    func(k *key[A], seed uint64) uint64
+	memory  *memory
 	addr    func(A) netip.Addr
 }
 
 // batch is connections of one message that have been read and not entered.
 type batch[A address] struct {
-	n       int
-	records [batchLen]record[A]
-	hashes  [batchLen]uint64
-	refs    [batchLen]uint32 // what is probably its place; noRef: probably none
-	touched uint64           // keeps the compiler from leaving reads out
+	n              int
+	records        [batchLen]record[A]
+	hashes         [batchLen]uint32
+	places         [batchLen]place  // where the session may be, or the search for it has ended
+	refs           [batchLen]uint32 // what entering will probably read or write
+	strange, known [batchLen]uint8  // numbers of the connections without a session, and of the others
+	numStrange     int
+	moves          uint32 // of the index, when it had been looked into
+	touched        uint64 // keeps the compiler from leaving reads out
 }
 
 func (f *family[A]) at(ref uint32) *record[A] {
 	return &f.chunks[ref/chunkLen][ref%chunkLen]
 }
 
-// find returns the session's record, nil if there is none.
-func (f *family[A]) find(hash uint64, k *key[A]) (uint32, *record[A]) {
-	s := f.index.segment(hash)
-	if len(s.slots) == 0 {
-		return 0, nil
-	}
-	mask := uint64(len(s.slots) - 1)
-	for i := hash & mask; ; i = (i + 1) & mask {
-		slot := s.slots[i]
+// find returns the session's record and place, or nil and the place for it.
+func (f *family[A]) find(p place, hash uint32, k *key[A]) (place, *record[A], uint32) {
+	for {
+		at, slot := f.index.probe(p, hash)
 		if slot == 0 {
-			return 0, nil
+			return at, nil, 0
 		}
-		if uint32(slot>>32) != uint32(hash) {
-			continue
+		ref := slot.ref()
+		if r := f.at(ref); r.same(k) {
+			return at, r, ref
 		}
-		ref := uint32(slot) - 1
-		if r := f.at(ref); r.key == *k {
-			return ref, r
-		}
+		p = at.next()
 	}
 }
 
 // add enters a record that is not there.
-func (f *family[A]) add(hash uint64, n *record[A]) {
+func (f *family[A]) add(p place, hash uint32, n *record[A]) {
 	ref := f.free
 	if ref != noRef {
 		f.free = f.at(ref).fwmark
@@ -109,12 +111,12 @@ func (f *family[A]) add(hash uint64, n *record[A]) {
 	r := f.at(ref)
 	*r = *n
 	f.schedule(ref, r)
-	f.index.insert(hash, ref)
+	f.index.insert(p, hash, ref)
 	f.used++
 }
 
 func (f *family[A]) extend() {
-	f.chunks = append(f.chunks, new([chunkLen]record[A]))
+	f.chunks = append(f.chunks, allocate[[chunkLen]record[A]](f.memory))
 	for range chunkLen / blockLen {
 		f.soonest = append(f.soonest, math.MaxInt64)
 	}
@@ -127,7 +129,7 @@ func (f *family[A]) schedule(ref uint32, r *record[A]) {
 	}
 }
 
-func (f *family[A]) remove(hash uint64, ref uint32, r *record[A]) {
+func (f *family[A]) remove(hash, ref uint32, r *record[A]) {
 	f.index.remove(hash, ref)
 	r.timeout, r.fwmark, f.free = 0, f.free, ref
 	f.used--
@@ -145,7 +147,7 @@ func (f *family[A]) expire(now int64, seed uint64, gone func(*record[A])) (n int
 			case r.timeout == 0:
 			case r.deadline() <= now:
 				gone(r)
-				f.remove(f.hash(&r.key, seed), ref, r)
+				f.remove(uint32(r.hash(seed)), ref, r)
 				n++
 			default:
 				soonest = min(soonest, r.deadline())
@@ -171,8 +173,8 @@ func (f *family[A]) walk(from int, yield func(*record[A]) bool) int {
 func (f *family[A]) view(r *record[A], directors []*Director, s *Session) {
 	*s = Session{
 		Protocol: lvs.Protocol(r.protocol), State: lvs.ConnState(r.state), Flags: connsync.Flags(r.flags),
-		Client:  netip.AddrPortFrom(f.addr(r.client), r.cport),
-		Virtual: netip.AddrPortFrom(f.addr(r.virtual), r.vport),
+		Client:  netip.AddrPortFrom(f.addr(r.client), uint16(r.ports>>16)),
+		Virtual: netip.AddrPortFrom(f.addr(r.virtual), uint16(r.ports)),
 		Dest:    netip.AddrPortFrom(f.addr(r.dest), r.dport),
 		FWMark:  r.fwmark, SyncID: r.syncID, Version: r.version, Director: directors[r.director].Addr,
 		First: time.Unix(0, r.first).UTC(), Last: time.Unix(0, r.last).UTC(),
@@ -180,32 +182,48 @@ func (f *family[A]) view(r *record[A], directors []*Director, s *Session) {
 	}
 }
 
-// touch reads what entering the batch will read, the index first and then the
-// records that it names.
-func (f *family[A]) touch() {
-	b := &f.batch
-	var sum uint64
-	for _, h := range b.hashes[:b.n] {
-		if s := f.index.segment(h); len(s.slots) > 0 {
-			sum += s.slots[h&uint64(len(s.slots)-1)]
-		}
+// look finds out where the connections of the batch probably are, the index
+// first and then the records. It reads what entering them will read: each step
+// for all of them, without a branch that depends on what is read, so that the
+// processor waits for many at a time.
+func (f *family[A]) look() {
+	b, x := &f.batch, &f.index
+	if x.directory == nil {
+		x.presize(0)
 	}
-	for i, h := range b.hashes[:b.n] {
-		ref := f.index.candidate(h)
-		if b.refs[i] = ref; ref != noRef {
+	var sum uint64
+	for i, hash := range b.hashes[:b.n] {
+		p := x.home(hash)
+		b.places[i] = p
+		sum += uint64(*x.slot(p))
+	}
+	fresh, last := f.fresh, uint32(len(f.chunks)*chunkLen-1)
+	strange, known := uint32(0), uint32(0)
+	for i, hash := range b.hashes[:b.n] {
+		at, slot := x.probe(b.places[i], hash)
+		b.places[i] = at
+		empty := slot.empty()
+		b.refs[i] = min(slot.ref()+empty*(fresh+1), last)
+		fresh += empty
+		b.strange[strange%batchLen], b.known[known%batchLen] = uint8(i), uint8(i)
+		strange += empty
+		known += 1 - empty
+	}
+	b.numStrange = int(strange)
+	if len(f.chunks) > 0 {
+		for _, ref := range b.refs[:b.n] {
 			sum += uint64(f.at(ref).state)
 		}
 	}
 	b.touched += sum
+	b.moves = x.moves
 }
 
-// lookup is find for the batch's connection i, after touch.
-func (f *family[A]) lookup(i int) (uint32, *record[A]) {
+// lookup is find for the batch's connection i, after look.
+func (f *family[A]) lookup(i int) (place, *record[A], uint32) {
 	b := &f.batch
-	if ref := b.refs[i]; ref != noRef {
-		if r := f.at(ref); r.key == b.records[i].key && r.timeout != 0 {
-			return ref, r
-		}
+	if b.moves != f.index.moves {
+		b.places[i] = f.index.home(b.hashes[i])
 	}
-	return f.find(b.hashes[i], &b.records[i].key)
+	return f.find(b.places[i], b.hashes[i], &b.records[i].key)
 }

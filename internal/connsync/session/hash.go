@@ -18,17 +18,33 @@ const (
 	mixC = 0x3c6ef372fe94f82b
 )
 
+// tail is what a key has besides its addresses.
 func (k *key[A]) tail() uint64 {
-	t := uint64(k.cport)<<48 | uint64(k.vport)<<32 | uint64(k.protocol)<<8
-	if k.template {
-		t |= 1
-	}
-	return t ^ uint64(k.engine)<<16
+	return tail(k.ports, k.protocol, k.template) ^ uint64(k.engine)<<16
 }
 
-func hash4(k *key[[4]byte], seed uint64) uint64 {
-	addrs := uint64(binary.LittleEndian.Uint32(k.client[:]))<<32 | uint64(binary.LittleEndian.Uint32(k.virtual[:]))
-	return mix(mix(addrs^seed, mixA)^k.tail(), mixB^seed)
+func tail(ports uint32, protocol uint8, template bool) uint64 {
+	t := uint64(ports)<<32 | uint64(protocol)<<8
+	if template {
+		t |= 1
+	}
+	return t
+}
+
+// hash4 is the hash of an IPv4 session, of which addrs are client and virtual
+// address as they stand on the wire.
+func hash4(addrs, tail, seed uint64) uint64 {
+	return mix(mix(addrs^seed, mixA)^tail, mixB^seed)
+}
+
+func (k *key[A]) hash(seed uint64) uint64 {
+	switch k := any(k).(type) {
+	case *key[[4]byte]:
+		return hash4(uint64(binary.LittleEndian.Uint32(k.client[:]))|uint64(binary.LittleEndian.Uint32(k.virtual[:]))<<32, k.tail(), seed)
+	case *key[[16]byte]:
+		return hash6(k, seed)
+	}
+	return 0
 }
 
 func hash6(k *key[[16]byte], seed uint64) uint64 {
