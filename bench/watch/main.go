@@ -8,6 +8,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -70,16 +71,10 @@ func run(sessions, rounds int, file, profile string, noTshark bool) error {
 	}
 	// Half the messages that fit the file: each session comes about twice.
 	guess := int(made.bytes / 72)
-	if sessions < 500000 {
-		guess *= 2
-	}
 	ways := []way{
 		{"kaname, growing", 0, 1, nil},
 		{"kaname", guess, 1, nil},
 		{"kaname, two goroutines", guess, 2, nil},
-	}
-	if os.Getenv("WAYS") != "" {
-		ways = ways[1:2]
 	}
 	for range rounds {
 		for i := range ways {
@@ -110,13 +105,14 @@ type result struct {
 	cpu         time.Duration
 	sessions    int
 	connections int
-	heap        uint64 // bytes of the table
+	heap        uint64 // bytes of the tables, on Go's heap and outside of it
+	huge        string // how much of this process lies in huge pages
 }
 
 func (r result) print(name string, made madeCapture) {
-	fmt.Printf("%-24s %7.3f s (%.3f s of CPU)  %10.0f messages/s  %4.0f ns each  %5.1f bytes a session\n", name,
+	fmt.Printf("%-24s %7.3f s (%.3f s of CPU)  %10.0f messages/s  %4.0f ns each  %5.1f bytes a session, %s in huge pages\n", name,
 		r.took.Seconds(), r.cpu.Seconds(), float64(made.connections)/r.took.Seconds(),
-		float64(r.took.Nanoseconds())/float64(made.connections), float64(r.heap)/float64(r.sessions))
+		float64(r.took.Nanoseconds())/float64(made.connections), float64(r.heap)/float64(r.sessions), r.huge)
 }
 
 // way is one way of reading the capture.
@@ -147,6 +143,14 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
+// hugePages is what the kernel says of them.
+func hugePages() string {
+	b, _ := os.ReadFile("/proc/self/smaps_rollup")
+	_, rest, _ := strings.Cut(string(b), "AnonHugePages:")
+	line, _, _ := strings.Cut(rest, "\n")
+	return cmp.Or(strings.TrimSpace(line), "unknown")
+}
+
 // read reads the file into one table, or into a table for each of several parts
 // by a goroutine each.
 func read(file string, expected, parts int) (result, error) {
@@ -171,11 +175,7 @@ func read(file string, expected, parts int) (result, error) {
 		r.sessions += t.Len()
 		r.connections += taken[i]
 	}
-	if os.Getenv("SMAPS") != "" {
-		exec.Command("sh", "-c", fmt.Sprintf("grep AnonHuge /proc/%d/smaps_rollup >&2", os.Getpid())).Run()
-		o, _ := exec.Command("sh", "-c", fmt.Sprintf("grep AnonHuge /proc/%d/smaps_rollup", os.Getpid())).Output()
-		fmt.Print(string(o))
-	}
+	r.huge = hugePages()
 	for i := range arenas {
 		arenas[i].Close()
 	}
