@@ -218,8 +218,13 @@ func TestLateBackup(t *testing.T) {
 		lists(t, 5*time.Second, d2, sessions, virtual, "ESTABLISHED")
 	})
 	t.Run("orderly stop of the master", func(t *testing.T) {
+		// Connections that are being set up are not announced, but by who leaves.
+		flood(t, client, lb1.MAC("eth0"), target, 100, synFlag)
+		lists(t, 5*time.Second, d1, 100, virtual, "SYN_RECV")
+		lists(t, 5*time.Second, d2, 0, virtual, "SYN_RECV")
 		terminate(t, d1, clusterVIP)
 		moved(t, 10*time.Second, lb2, lb1, clusterVIP)
+		lists(t, 5*time.Second, d2, 100, virtual, "SYN_RECV")
 		if r := s.Exchange(30 * time.Second); len(r.Failed) != 0 {
 			t.Errorf("after the stop: %s", r)
 		}
