@@ -271,6 +271,9 @@ func translatedConfig(priority int) string {
 	return fmt.Sprintf(`global_defs {
     lvs_sync_daemon eth1 V
 }
+@kaname kaname {
+@kaname     sync_key "a key that both directors have"
+@kaname }
 vrrp_instance V {
     state BACKUP
     interface eth1
@@ -331,6 +334,9 @@ func TestTranslatedSessionsSurvive(t *testing.T) {
 	virtual := target.String()
 	lists(t, 10*time.Second, d1, sessions, virtual, "ESTABLISHED")
 	lists(t, 10*time.Second, d2, sessions, virtual, "ESTABLISHED")
+	if s := status(t, d2).Sync; !s.Keyed || len(s.Peers) != 1 || !s.Peers[0].Keyed || len(s.Received.Refused) != 0 {
+		t.Errorf("the backup is not synchronised by proof of the key: %+v", s)
+	}
 	if err := lb1.Lose(); err != nil {
 		t.Fatal(err)
 	}
