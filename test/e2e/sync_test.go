@@ -334,9 +334,12 @@ func TestTranslatedSessionsSurvive(t *testing.T) {
 	virtual := target.String()
 	lists(t, 10*time.Second, d1, sessions, virtual, "ESTABLISHED")
 	lists(t, 10*time.Second, d2, sessions, virtual, "ESTABLISHED")
-	if s := status(t, d2).Sync; !s.Keyed || len(s.Peers) != 1 || !s.Peers[0].Keyed || len(s.Received.Refused) != 0 {
-		t.Errorf("the backup is not synchronised by proof of the key: %+v", s)
-	}
+	eventually(t, 5*time.Second, "the backup says that it has proof of the key", func() error {
+		if s := status(t, d2).Sync; !s.Keyed || len(s.Peers) != 1 || !s.Peers[0].Keyed || len(s.Received.Refused) != 0 {
+			return fmt.Errorf("sync %+v", s)
+		}
+		return nil
+	})
 	if err := lb1.Lose(); err != nil {
 		t.Fatal(err)
 	}
