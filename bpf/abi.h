@@ -123,7 +123,8 @@
  * the packet that makes it, the server's too; SYNC_AT_ONCE; and what one
  * director never told counts as due (conn.told, below).
  *   announced state   TCP: ESTABLISHED, FIN_WAIT, TIME_WAIT, CLOSE, CLOSE_WAIT;
- *                     UDP: always. Nothing is announced in another.
+ *                     with SYNC_HALF_OPEN SYN_RECV too; UDP: always. Nothing is
+ *                     announced in another.
  *   change            This packet's compare-and-swap moved the entry into an
  *                     announced state other than ESTABLISHED, or, with
  *                     SYNC_AT_ONCE, into any: announce.
@@ -389,6 +390,7 @@ enum setting_flags {
 
 enum sync_flags {
 	SYNC_AT_ONCE = 1 << 0, /* with the packet that establishes, the first of UDP */
+	SYNC_HALF_OPEN = 1 << 1, /* connections in SYN_RECV too */
 };
 
 #define TIMEOUT_UDP 11

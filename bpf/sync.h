@@ -8,12 +8,13 @@
 
 #include "table.h"
 
-AI bool sync_announced(const struct conn *e, __u32 word)
+AI bool sync_announced(const struct settings_block *st, const struct conn *e, __u32 word)
 {
 	const __u32 set = 1 << STATE_ESTABLISHED | 1 << STATE_FIN_WAIT | 1 << STATE_TIME_WAIT |
 			  1 << STATE_CLOSE | 1 << STATE_CLOSE_WAIT;
 
-	return e->key.proto != IPPROTO_TCP || set >> (word & 31) & 1;
+	return e->key.proto != IPPROTO_TCP || set >> (word & 31) & 1 ||
+	       ((word & CONN_STATE_MASK) == STATE_SYN_RECV && (st->sync_flags & SYNC_HALF_OPEN));
 }
 
 AI __u16 told_at(__u32 now, __u32 retries)
@@ -97,7 +98,7 @@ AI void sync_packet(const struct settings_block *st, struct conn *e, __u32 word,
 {
 	__u32 retries = 0;
 
-	if (!sync_announced(e, word))
+	if (!sync_announced(st, e, word))
 		return;
 	if (!won || ((word & CONN_STATE_MASK) == STATE_ESTABLISHED &&
 		     !(st->sync_flags & SYNC_AT_ONCE))) {

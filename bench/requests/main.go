@@ -13,8 +13,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -90,11 +88,9 @@ func run(length time.Duration, clients int) (err error) {
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 	defer lab.CloseOnSignal()()
-	binary := filepath.Join(l.Dir(), "kaname")
-	build := exec.Command("go", "build", "-o", binary, "github.com/kaname-lb/kaname/cmd/kaname")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("build kaname: %w", err)
+	binary, err := lab.BuildKaname(l.Dir())
+	if err != nil {
+		return err
 	}
 	for _, s := range []struct{ host, port string }{{"direct", "80"}, {"behind", "80"}, {"behind", routedPort}} {
 		if _, err := l.Host(s.host).Serve(lab.ServerSpec{Listen: "0.0.0.0:" + s.port}); err != nil {

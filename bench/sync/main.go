@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -90,11 +89,9 @@ func run(sessions int, length time.Duration) (err error) {
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 	defer lab.CloseOnSignal()()
-	binary := filepath.Join(l.Dir(), "kaname")
-	build := exec.Command("go", "build", "-o", binary, "github.com/kaname-lb/kaname/cmd/kaname")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("build kaname: %w", err)
+	binary, err := lab.BuildKaname(l.Dir())
+	if err != nil {
+		return err
 	}
 	for _, name := range []string{"rs1", "rs2"} {
 		if _, err := l.Host(name).Serve(lab.ServerSpec{Listen: ":80"}); err != nil {

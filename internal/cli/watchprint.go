@@ -54,7 +54,7 @@ func (w *watchCall) printWide() error {
 		"destination", "director", "first seen")
 	w.x.Walk(w.chosen, func(s *session.Session, now time.Time) bool {
 		secs := int(s.Expires(now) / time.Second)
-		_, err := fmt.Fprintf(out, "%-3s %02d:%02d  %-11s %-18s %-18s %-18s %-6d %-15s %s %s\n", watch.ProtocolName(s.Protocol), secs/60, secs%60,
+		_, err := fmt.Fprintf(out, "%-3s %02d:%02d  %-11s %-18s %-18s %-18s %-6d %-15s %s %s\n", s.Protocol.KernelName(), secs/60, secs%60,
 			s.StateName(), s.Client, s.Virtual, s.Dest, s.SyncID, directorText(s), s.First.Local().Format(wideTime), s.Last.Local().Format(wideTime))
 		return err == nil
 	})
@@ -73,7 +73,7 @@ func (w *watchCall) printSummary(r watch.Report) error {
 	t := table{}
 	t.row("VIRTUAL SERVER", "ACTIVE", "INACTIVE", "TEMPLATES", "STATES", "DIRECTORS")
 	for _, v := range r.Virtuals {
-		t.row(summaryRow(watch.ProtocolName(v.Protocol)+" "+v.Virtual.String(), v.Counts)...)
+		t.row(summaryRow(v.Protocol.KernelName()+" "+v.Virtual.String(), v.Counts)...)
 		for _, d := range v.Servers {
 			t.row(summaryRow("  -> "+d.Dest.String(), d.Counts)...)
 		}

@@ -90,7 +90,7 @@ func complain(o Options, err error) {
 // then the dataplane, so that packets that are on their way still find it.
 func (d *director) stop() int {
 	heirless := d.heirless()
-	d.flushSync() // whoever takes over knows everything until now
+	d.handOverSync() // whoever takes over knows everything until now
 	d.endElection()
 	handedOver := d.awaitHeirs(heirless)
 	d.flushSync()

@@ -116,15 +116,22 @@ func (d *director) tellSync(rep reconcile.Report) {
 	}
 }
 
+// handOverSync announces what has changed so far, and from now on also
+// connections that are being set up: their clients' next packets may go to the
+// next master.
+func (d *director) handOverSync() { d.flushWith((*connsyncio.Daemon).HandOver) }
+
 // flushSync announces what has changed so far.
-func (d *director) flushSync() {
+func (d *director) flushSync() { d.flushWith((*connsyncio.Daemon).Flush) }
+
+func (d *director) flushWith(flush func(*connsyncio.Daemon, context.Context) error) {
 	s := d.sync.Load()
 	if s == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.ctx), flushLimit)
 	defer cancel()
-	if err := s.daemon.Flush(ctx); err != nil {
+	if err := flush(s.daemon, ctx); err != nil {
 		d.log.Warn("the last changes of connections were not announced", "err", err)
 	}
 }

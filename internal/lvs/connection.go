@@ -174,11 +174,14 @@ func (c *Connection) StateName() string {
 // SyncRules say when a packet of a connection makes the director announce it
 // to its backups. The zero value announces changes of state alone. The fields
 // have the meaning of the sysctls net.ipv4.vs.sync_* (Documentation/networking
-// /ipvs-sysctl.rst), but for AtOnce.
+// /ipvs-sysctl.rst), but for AtOnce and HalfOpen.
 type SyncRules struct {
 	// AtOnce announces a connection with the packet that establishes it, and a
 	// UDP flow with its first one. IPVS does neither.
 	AtOnce bool `json:"at_once"`
+	// HalfOpen announces connections that are being set up (SYN_RECV) too, as a
+	// master does that is about to leave. IPVS never does.
+	HalfOpen bool `json:"half_open"`
 	// Threshold and Period are sync_threshold: with Period > 0 every packet
 	// whose number modulo Period is Threshold; with both Period and Refresh 0
 	// the packet with the number Threshold, 0 for none.

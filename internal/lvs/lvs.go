@@ -31,6 +31,18 @@ func (p Protocol) String() string {
 	return "PROTO" + strconv.Itoa(int(p))
 }
 
+// KernelName is the protocol as the kernel's list of connections names it: "IP"
+// for 0, which the template of a firewall mark has, "IP_50" for ESP.
+func (p Protocol) KernelName() string {
+	switch p {
+	case TCP, UDP, SCTP:
+		return p.String()
+	case 0:
+		return "IP"
+	}
+	return "IP_" + strconv.Itoa(int(p))
+}
+
 // MarshalText makes JSON carry the name that String returns.
 func (p Protocol) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 

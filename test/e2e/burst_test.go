@@ -14,9 +14,16 @@ import (
 	"github.com/kaname-lb/kaname/internal/lab"
 )
 
-// flood sends a SYN and an ACK of n connections to a service, as fast as the
-// segment takes them: they are established, and nobody answers.
-func flood(t *testing.T, from *lab.Host, mac net.HardwareAddr, to netip.AddrPort, n int) {
+// TCP flags of what flood sends.
+const (
+	synFlag = 0x02
+	ackFlag = 0x10
+)
+
+// flood sends a segment for each of the flags of n connections to a service, as
+// fast as the segment takes them; nobody answers. With a SYN and an ACK they are
+// established.
+func flood(t *testing.T, from *lab.Host, mac net.HardwareAddr, to netip.AddrPort, n int, flags ...byte) {
 	t.Helper()
 	var fd int
 	var index int
@@ -67,10 +74,9 @@ func flood(t *testing.T, from *lab.Host, mac net.HardwareAddr, to netip.AddrPort
 		wire.BigEndian.PutUint16(tcp[0:], uint16(10000+i%20000))
 		wire.BigEndian.PutUint16(ip[10:], 0)
 		wire.BigEndian.PutUint16(ip[10:], headerChecksum(ip)) // bridges look at it
-		tcp[13] = 0x02                                        // SYN
-		send()
-		tcp[13] = 0x10 // ACK
-		send()
+		for _, tcp[13] = range flags {
+			send()
+		}
 	}
 }
 
@@ -105,7 +111,7 @@ func TestBurstReachesTheBackup(t *testing.T) {
 	d2 := direct(t, lb2, syncing(100))
 	answers(t, client, netip.MustParseAddrPort(clusterVIP+":80"))
 	began := time.Now()
-	flood(t, client, lb1.MAC("eth0"), target, n)
+	flood(t, client, lb1.MAC("eth0"), target, n, synFlag, ackFlag)
 	t.Logf("%d connections in %s", n, time.Since(began).Round(time.Millisecond))
 	// A web request through the middle of it all.
 	get(t, client, netip.MustParseAddrPort(clusterVIP+":80"))

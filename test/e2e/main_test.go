@@ -6,8 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/kaname-lb/kaname/internal/lab"
@@ -34,12 +32,8 @@ func runAll(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "kaname")
-	build := exec.Command("go", "build", "-o", binary, "github.com/kaname-lb/kaname/cmd/kaname")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build kaname:", err)
+	if binary, err = lab.BuildKaname(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	// The stories wait most of their time, for checks and elections.

@@ -218,8 +218,13 @@ func TestLateBackup(t *testing.T) {
 		lists(t, 5*time.Second, d2, sessions, virtual, "ESTABLISHED")
 	})
 	t.Run("orderly stop of the master", func(t *testing.T) {
+		// Connections that are being set up are not announced, but by who leaves.
+		flood(t, client, lb1.MAC("eth0"), target, 100, synFlag)
+		lists(t, 5*time.Second, d1, 100, virtual, "SYN_RECV")
+		lists(t, 5*time.Second, d2, 0, virtual, "SYN_RECV")
 		terminate(t, d1, clusterVIP)
 		moved(t, 10*time.Second, lb2, lb1, clusterVIP)
+		lists(t, 5*time.Second, d2, 100, virtual, "SYN_RECV")
 		if r := s.Exchange(30 * time.Second); len(r.Failed) != 0 {
 			t.Errorf("after the stop: %s", r)
 		}
@@ -266,6 +271,9 @@ func translatedConfig(priority int) string {
 	return fmt.Sprintf(`global_defs {
     lvs_sync_daemon eth1 V
 }
+@kaname kaname {
+@kaname     sync_key "a key that both directors have"
+@kaname }
 vrrp_instance V {
     state BACKUP
     interface eth1
@@ -326,6 +334,12 @@ func TestTranslatedSessionsSurvive(t *testing.T) {
 	virtual := target.String()
 	lists(t, 10*time.Second, d1, sessions, virtual, "ESTABLISHED")
 	lists(t, 10*time.Second, d2, sessions, virtual, "ESTABLISHED")
+	eventually(t, 5*time.Second, "the backup says that it has proof of the key", func() error {
+		if s := status(t, d2).Sync; !s.Keyed || len(s.Peers) != 1 || !s.Peers[0].Keyed || len(s.Received.Refused) != 0 {
+			return fmt.Errorf("sync %+v", s)
+		}
+		return nil
+	})
 	if err := lb1.Lose(); err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kaname-lb/kaname/internal/lab"
 )
 
 // scenarios are played in a guest each.
@@ -48,12 +49,8 @@ func runAll(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	kaname = filepath.Join(dir, "kaname")
-	build := exec.Command("go", "build", "-o", kaname, "github.com/kaname-lb/kaname/cmd/kaname")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build kaname:", err)
+	if kaname, err = lab.BuildKaname(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()

@@ -146,22 +146,10 @@ func WriteConnections(w io.Writer, conns iter.Seq2[lvs.Connection, error], n Nam
 		}
 		secs := int(max(c.Expires, 0) / time.Second)
 		expire := fmt.Sprintf("%02d:%02d", secs/60, secs%60)
-		fmt.Fprintf(out, "%-3s %-6s %-11s %-18s %-18s %s\n", connectionProtocol(c.Protocol), expire, c.StateName(),
+		fmt.Fprintf(out, "%-3s %-6s %-11s %-18s %-18s %s\n", c.Protocol.KernelName(), expire, c.StateName(),
 			n.addrPort(c.Protocol, c.Client), n.addrPort(c.Protocol, c.Virtual), n.addrPort(c.Protocol, c.Destination))
 	}
 	return out.Flush()
-}
-
-// connectionProtocol names the protocol of an entry: those of firewall marks
-// have "IP".
-func connectionProtocol(p lvs.Protocol) string {
-	switch p {
-	case lvs.TCP, lvs.UDP, lvs.SCTP:
-		return p.String()
-	case 0:
-		return "IP"
-	}
-	return "IP_" + strconv.Itoa(int(p))
 }
 
 // WriteTimeouts prints the three timeouts; 0 is the built-in default.

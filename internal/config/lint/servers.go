@@ -15,10 +15,18 @@ func serverWithoutCheck(c *checker) {
 	for _, vs := range c.cfg.VirtualServers {
 		for _, rs := range vs.RealServers {
 			if len(rs.Checkers) == 0 {
-				c.report(rs.Where, fmt.Sprintf("real_server %s %d has no check that runs: it gets traffic even when it is dead", rs.Addr, rs.Port), "TCP_CHECK { connect_timeout 3 }")
+				c.report(rs.Where, fmt.Sprintf("real_server %s %d has no check that runs: it gets traffic even when it is dead", rs.Addr, rs.Port), checkFor(vs.Protocol))
 			}
 		}
 	}
+}
+
+// checkFor is a check that suits any server of the protocol.
+func checkFor(p lvs.Protocol) string {
+	if p == lvs.TCP {
+		return "TCP_CHECK { connect_timeout 3 }"
+	}
+	return "MISC_CHECK { misc_path \"COMMAND\" }, a command that asks the service and exits 0 when it is well"
 }
 
 // slowDetection: nobody chose the 60 seconds.

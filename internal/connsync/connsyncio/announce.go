@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -155,7 +156,7 @@ func (a *announcing) leave() {
 	a.publish()
 }
 
-// answer does what Flush asks for.
+// answer does what Flush and HandOver ask for.
 func (a *announcing) answer() {
 	a.d.mu.Lock()
 	flushes := a.d.flushes
@@ -166,6 +167,9 @@ func (a *announcing) answer() {
 	}
 	var err error
 	if a.active {
+		if slices.ContainsFunc(flushes, func(f flush) bool { return f.handOver }) {
+			a.handOver()
+		}
 		a.drain()
 		a.publish()
 		if n := a.out.Queued(); n > 0 {
@@ -173,7 +177,29 @@ func (a *announcing) answer() {
 		}
 	}
 	for _, f := range flushes {
-		f <- err
+		f.done <- err
+	}
+}
+
+// handOver has connections that are being set up announced from now on, and
+// announces those that there are.
+func (a *announcing) handOver() {
+	rules := a.d.spec.Rules
+	rules.HalfOpen = true
+	err := a.d.table.SetSync(&rules)
+	a.d.note("rules", wrap("announce changes", err))
+	l := a.d.currentLink()
+	for cursor, more := uint32(0), err == nil; more; more = err == nil && cursor != 0 {
+		var part []lvs.Connection
+		part, cursor, err = a.d.table.Walk(cursor, a.buf[:0])
+		a.d.note("walk", wrap("walk", err))
+		for i := range part {
+			if c := &part[i]; !c.Template && !c.State.Announced(c.Protocol) {
+				a.out.Add(c)
+			}
+		}
+		a.out.Cut()
+		a.send(l, true)
 	}
 }
 

@@ -46,7 +46,7 @@ type Daemon struct {
 	fetch      *fetching // under way
 	catchUp    *snapshot.CatchUp
 	streams    streams
-	flushes    []chan error
+	flushes    []flush
 	retry      bool // all kept connections
 }
 
@@ -137,14 +137,28 @@ func (d *Daemon) SetRole(master, backup bool) {
 // Flush returns when every change so far has been announced, at once if the
 // daemon is no master. It fails when ctx ends before, and when the interface
 // does not take them.
-func (d *Daemon) Flush(ctx context.Context) error {
+func (d *Daemon) Flush(ctx context.Context) error { return d.flush(ctx, false) }
+
+// HandOver is Flush for a master that is about to leave in an orderly way: the
+// connections that are being set up are announced too, those that there are and
+// those that come, until the role changes. IPVS does not tell them, but their
+// clients' next packets may go to the next master.
+func (d *Daemon) HandOver(ctx context.Context) error { return d.flush(ctx, true) }
+
+// flush is somebody who waits for a Flush or HandOver.
+type flush struct {
+	done     chan error
+	handOver bool
+}
+
+func (d *Daemon) flush(ctx context.Context, handOver bool) error {
 	done := make(chan error, 1)
 	d.mu.Lock()
 	if !d.role.master && !d.sent.active {
 		d.mu.Unlock()
 		return nil
 	}
-	d.flushes = append(d.flushes, done)
+	d.flushes = append(d.flushes, flush{done, handOver})
 	d.mu.Unlock()
 	d.announce.wake()
 	select {

@@ -163,7 +163,17 @@ func (t *fakeTable) announcing() bool {
 	return t.rules != nil
 }
 
-// expires is what is left of a connection, by client.
+// ruling are the rules in force.
+func (t *fakeTable) ruling() lvs.SyncRules {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.rules == nil {
+		return lvs.SyncRules{}
+	}
+	return *t.rules
+}
+
+// get returns a connection by its client.
 func (t *fakeTable) get(client netip.AddrPort) (lvs.Connection, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -51,6 +51,33 @@ func TestFlushReturnsWhenAllIsOnTheWire(t *testing.T) {
 	}
 }
 
+func TestHandOverTellsOfConnectionsBeingSetUp(t *testing.T) {
+	t.Parallel()
+	l := segment(t, "a", "b")
+	b := start(t, l.Host("b"), slow, newFake(), false, true)
+	a := start(t, l.Host("a"), slow, newFake(), true, false)
+	b.hears(t, 1)
+	half := connections(0, 3000)
+	for i := range half {
+		half[i].State = lvs.StateSynRecv
+	}
+	if err := a.table.Inject(half, make([]lvs.Placement, len(half)), 0); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := a.Flush(ctx); err != nil || a.Status().Sent.Connections != 0 {
+		t.Fatalf("flush: %v, sent %+v", err, a.Status().Sent)
+	}
+	if err := a.HandOver(ctx); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "all arrive", 5*time.Second, func() bool { return b.table.len() == 3000 })
+	if r := a.table.ruling(); !r.HalfOpen {
+		t.Errorf("rules %+v, want those that come announced too", r)
+	}
+}
+
 func TestStoppingMasterAnnouncesWhatIsPending(t *testing.T) {
 	t.Parallel()
 	l := segment(t, "a", "b")

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/connsync/session"
-	"github.com/kaname-lb/kaname/internal/connsync/watch"
 )
 
 // column is one column of the table.
@@ -22,7 +21,7 @@ type column struct {
 // to 9 sort by them.
 var columns = []column{
 	{
-		"pro", 4, func(s *session.Session, _ time.Time) string { return watch.ProtocolName(s.Protocol) },
+		"pro", 4, func(s *session.Session, _ time.Time) string { return s.Protocol.KernelName() },
 		func(a, b *session.Session) int { return cmp.Compare(a.Protocol, b.Protocol) },
 	},
 	{

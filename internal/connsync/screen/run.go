@@ -102,7 +102,7 @@ func summaryLines(r *watch.Report) []string {
 		lines = append(lines, fmt.Sprintf("%-44s %9d %9d %9d  %s", name, c.Active, c.Inactive, c.Templates, strings.Join(states, ", ")))
 	}
 	for _, v := range r.Virtuals {
-		row(watch.ProtocolName(v.Protocol)+" "+v.Virtual.String(), v.Counts)
+		row(v.Protocol.KernelName()+" "+v.Virtual.String(), v.Counts)
 		for _, d := range v.Servers {
 			row("  -> "+d.Dest.String(), d.Counts)
 		}

@@ -4,13 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/connsync"
 	"github.com/kaname-lb/kaname/internal/connsync/session"
-	"github.com/kaname-lb/kaname/internal/lvs"
 )
 
 // SessionFields are a session as JSON has it. The names are documented
@@ -37,22 +35,11 @@ type SessionFields struct {
 // NewSessionFields describes s as it is at now.
 func NewSessionFields(s *session.Session, now time.Time) SessionFields {
 	return SessionFields{
-		Protocol: ProtocolName(s.Protocol), Expire: int(s.Expires(now) / time.Second), State: s.StateName(),
+		Protocol: s.Protocol.KernelName(), Expire: int(s.Expires(now) / time.Second), State: s.StateName(),
 		Source: s.Client, Virtual: s.Virtual, Destination: s.Dest, SyncID: s.SyncID, Director: directorName(s.Director),
 		FirstSeen: s.First, LastSeen: s.Last, Timeout: int(s.Timeout / time.Second),
 		Method: methodName(s.Flags), Active: s.Active(), Flags: flagNames(s.Flags), FWMark: s.FWMark, Version: s.Version,
 	}
-}
-
-// ProtocolName is the protocol as the kernel's list of connections has it.
-func ProtocolName(p lvs.Protocol) string {
-	switch p {
-	case lvs.TCP, lvs.UDP, lvs.SCTP:
-		return p.String()
-	case 0:
-		return "IP"
-	}
-	return "IP_" + strconv.Itoa(int(p))
 }
 
 func directorName(a netip.Addr) string {
@@ -171,7 +158,7 @@ func groupName(f *session.Firing) string {
 	case session.PerServer:
 		return "server " + f.Of.String()
 	case session.PerVirtual:
-		return "virtual " + ProtocolName(f.Protocol) + " " + f.Of.String()
+		return "virtual " + f.Protocol.KernelName() + " " + f.Of.String()
 	case session.PerClient:
 		return "client " + f.Of.Addr().String()
 	case session.PerAll:

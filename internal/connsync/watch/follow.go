@@ -108,5 +108,5 @@ func EventText(e *session.Event) ([]byte, error) {
 		}
 	}
 	return fmt.Appendf(nil, "%s %-9s %-4s %-21s %-21s %-21s %-23s %s\n", e.Time.Local().Format("2006-01-02 15:04:05.000"),
-		e.Kind(), ProtocolName(s.Protocol), s.Client, s.Virtual, dest, state, from), nil
+		e.Kind(), s.Protocol.KernelName(), s.Client, s.Virtual, dest, state, from), nil
 }

@@ -96,7 +96,7 @@ func sessionMetrics(x *Watch, h *Health) []*metric {
 	x.Look(func(t *session.Table, now time.Time) { sum = session.Summarize(t, now, nil, 0) })
 	for _, v := range sum.Virtuals {
 		for _, d := range v.Servers {
-			who := []string{"protocol", ProtocolName(v.Protocol), "virtual", v.Virtual.String(), "server", d.Dest.String()}
+			who := []string{"protocol", v.Protocol.KernelName(), "virtual", v.Virtual.String(), "server", d.Dest.String()}
 			for _, state := range slices.Sorted(maps.Keys(d.States)) {
 				sessions.add(float64(d.States[state]), append(slices.Clone(who), "state", state)...)
 			}

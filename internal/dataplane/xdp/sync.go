@@ -55,7 +55,10 @@ func (d *Dataplane) withSettings(f func(*prog.Settings)) error {
 func (d *Dataplane) writeRules(s *prog.Settings, r *lvs.SyncRules) {
 	flags := uint32(0)
 	if r.AtOnce {
-		flags = prog.SyncAtOnce
+		flags |= prog.SyncAtOnce
+	}
+	if r.HalfOpen {
+		flags |= prog.SyncHalfOpen
 	}
 	refresh := min(d.clock.ticks(r.Refresh), prog.RefreshMax)
 	for word, v := range map[*uint32]uint32{

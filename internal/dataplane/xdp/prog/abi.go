@@ -112,8 +112,9 @@ const (
 	SettingExpireNodest = uint32(XDPSettingFlagsSETTING_EXPIRE_NODEST)
 	SettingNoReuse      = uint32(XDPSettingFlagsSETTING_NO_REUSE)
 
-	SettingSync = uint32(XDPSettingFlagsSETTING_SYNC)
-	SyncAtOnce  = uint32(XDPSyncFlagsSYNC_AT_ONCE)
+	SettingSync  = uint32(XDPSettingFlagsSETTING_SYNC)
+	SyncAtOnce   = uint32(XDPSyncFlagsSYNC_AT_ONCE)
+	SyncHalfOpen = uint32(XDPSyncFlagsSYNC_HALF_OPEN)
 
 	ArrivalActive   = uint32(XDPArrivalFlagsARRIVAL_ACTIVE)
 	ArrivalNoOutput = uint32(XDPArrivalFlagsARRIVAL_NO_OUTPUT)

@@ -25,7 +25,8 @@ type packetNews struct {
 // announces says whether the packet makes the connection due, and what told is
 // then; e is the entry with the packet counted and its tick not yet noted.
 func announces(s *prog.Settings, e *prog.Conn, p packetNews) (due bool, told uint16) {
-	if !p.state.Announced(p.proto) {
+	half := p.proto == lvs.TCP && p.state == lvs.StateSynRecv && s.SyncFlags&prog.SyncHalfOpen != 0
+	if !p.state.Announced(p.proto) && !half {
 		return false, e.Told
 	}
 	atOnce := s.SyncFlags&prog.SyncAtOnce != 0
@@ -125,7 +126,7 @@ func TestRulesByExample(t *testing.T) {
 func randomRules(r *rand.Rand, s *prog.Settings) {
 	pick := func(v ...uint32) uint32 { return v[r.IntN(len(v))] }
 	s.Flags |= prog.SettingSync
-	s.SyncFlags = pick(0, prog.SyncAtOnce)
+	s.SyncFlags = pick(0, prog.SyncAtOnce, prog.SyncHalfOpen, prog.SyncAtOnce|prog.SyncHalfOpen)
 	s.Threshold, s.Period = pick(0, 1, 3), pick(0, 0, 1, 4)
 	s.Refresh, s.Retries = pick(0, 500, 2000, 60000, prog.RefreshMax), pick(0, 1, 3)
 	s.RetrySpan = s.Refresh / 8

@@ -417,7 +417,8 @@ type XDPSurvey struct {
 type XDPSyncFlags uint32
 
 const (
-	XDPSyncFlagsSYNC_AT_ONCE XDPSyncFlags = 1
+	XDPSyncFlagsSYNC_AT_ONCE   XDPSyncFlags = 1
+	XDPSyncFlagsSYNC_HALF_OPEN XDPSyncFlags = 2
 )
 
 // Names of all BPF objects in the ELF.
