@@ -42,6 +42,7 @@ type watchCall struct {
 	keyFile                   string
 	syncIDs                   []uint
 	maxSessions               int
+	size                      int64 // of the file that is read, if known
 	config, configID          string
 	// What is shown.
 	table, wide, follow, json, summary, screen, findings, quiet bool

@@ -139,6 +139,10 @@ func (w *watchCall) spec() (watch.Spec, error) {
 		return s, err
 	}
 	s.Sources, err = w.sources()
+	if w.size > 0 {
+		// Half the messages that fit the file: each session comes about twice.
+		s.Table.Expected, s.Table.Memory = int(w.size/72), new(watch.Arena).Take
+	}
 	return s, err
 }
 
@@ -273,10 +277,13 @@ func (w *watchCall) capture(ports []uint16) (watch.Source, error) {
 		return nil, err
 	}
 	c := watch.NewCapture(w.read, f, ports)
-	if file, ok := f.(*os.File); ok && isTerminal(w.env.Stderr) && !w.screen && !w.quiet {
+	if file, ok := f.(*os.File); ok {
 		if st, err := file.Stat(); err == nil && st.Mode().IsRegular() {
-			c.Progress = w.progress(st.Size())
+			w.size = st.Size()
 		}
+	}
+	if w.size > 0 && isTerminal(w.env.Stderr) && !w.screen && !w.quiet {
+		c.Progress = w.progress(w.size)
 	}
 	w.recorded = c
 	return c, nil
