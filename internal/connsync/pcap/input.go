@@ -7,7 +7,9 @@ import (
 )
 
 const (
-	bufferSize = 1 << 20
+	// bufferSize leaves the processor's caches to whom the datagrams go: with
+	// 1 MiB a table of sessions took a tenth more time.
+	bufferSize = 64 << 10
 	// maxItem is the longest packet or block that is taken for real: 16 times
 	// what other tools write at most, but for kinds that hold no packets.
 	maxItem = 4 << 20
