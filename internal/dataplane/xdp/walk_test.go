@@ -15,9 +15,12 @@ import (
 func TestWalkWhileTableChanges(t *testing.T) {
 	b := syncBench(t, lvs.NAT)
 	const steady, passing = 4000, 2000
+	// Established: a half-open one gives way where both sets of another are full.
 	for i := range steady {
-		if err := b.segment(clientAt(i), flagSYN); err != nil {
-			t.Fatal(err)
+		for _, flags := range []byte{flagSYN, flagACK} {
+			if err := b.segment(clientAt(i), flags); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	var wg sync.WaitGroup
