@@ -16,8 +16,7 @@ import (
 
 // Echo is a TCP server in a host that sends back what it gets.
 type Echo struct {
-	host *Host
-	ln   net.Listener
+	ln net.Listener
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
@@ -30,7 +29,7 @@ func (h *Host) Echo(listen string) (*Echo, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Echo{host: h, ln: ln, conns: map[net.Conn]bool{}}
+	e := &Echo{ln: ln, conns: map[net.Conn]bool{}}
 	go e.accept()
 	h.onLose(e.Close)
 	return e, nil
@@ -101,7 +100,6 @@ func (e *Echo) Close() {
 
 // Sessions are TCP connections that a host holds open to an Echo.
 type Sessions struct {
-	host  *Host
 	conns []*sessionConn
 }
 
@@ -114,7 +112,7 @@ type sessionConn struct {
 // Open opens n connections, some at a time, and exchanges a first word on
 // each. On error the ones that were opened are closed.
 func (h *Host) Open(ctx context.Context, to netip.AddrPort, n int) (*Sessions, error) {
-	s := &Sessions{host: h, conns: make([]*sessionConn, n)}
+	s := &Sessions{conns: make([]*sessionConn, n)}
 	errs := make([]error, n)
 	slots := make(chan struct{}, 128)
 	var wg sync.WaitGroup

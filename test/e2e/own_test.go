@@ -26,7 +26,9 @@ func TestOwnTraffic(t *testing.T) {
 	l := stage(t, cluster())
 	client, lb1, lb2 := l.Host("client"), l.Host("lb1"), l.Host("lb2")
 	serve(t, l, ":80", "rs1", "rs2", "lb1", "client")
-	echo(t, lb1, ":22")
+	if _, err := lb1.Echo(":22"); err != nil {
+		t.Fatal(err)
+	}
 	capture, err := client.Capture("eth0")
 	if err != nil {
 		t.Fatal(err)
@@ -96,28 +98,6 @@ func TestFloodedFrames(t *testing.T) {
 	if asked == 0 {
 		t.Error("lb2 took over before the first request")
 	}
-}
-
-// echo answers every byte on a port of a host until the host's lab ends.
-func echo(t *testing.T, h *lab.Host, listen string) {
-	t.Helper()
-	ln, err := h.Listen("tcp4", listen)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				_, _ = io.Copy(c, c) // ends with the conversation
-			}()
-		}
-	}()
 }
 
 // converse sends small and large pieces both ways, as an interactive session

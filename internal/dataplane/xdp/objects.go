@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kaname-lb/kaname/internal/dataplane/xdp/prog"
+	"github.com/kaname-lb/kaname/internal/lvs"
 )
 
 // Sizes of the maps, for 10,000 services of four servers. ring has room for as
@@ -307,13 +308,19 @@ func removeTree(dir string) error {
 func (o *objects) initialize(c *clock) error {
 	s := o.mem.settings
 	s.HashSeed, s.ConnsMask, s.TickShift = rand.Uint32(), uint32(len(o.mem.conns)-1), c.shift
-	for i, t := range defaultTimeouts {
-		s.Timeouts[i] = c.ticks(t)
-	}
+	defaultTimeouts(s, c)
 	if err := o.maps["meta"].Put(uint32(0), &prog.Meta{Schema: prog.SchemaVersion}); err != nil {
 		return fmt.Errorf("map meta: %w", err)
 	}
 	return nil
+}
+
+// defaultTimeouts sets LVS's.
+func defaultTimeouts(s *prog.Settings, c *clock) {
+	for state := range lvs.ConnState(lvs.NumTCPStates) {
+		s.Timeouts[state] = c.ticks(state.DefaultTimeout(lvs.TCP, false))
+	}
+	s.Timeouts[prog.TimeoutUDP] = c.ticks(lvs.StateNone.DefaultTimeout(lvs.UDP, false))
 }
 
 func (o *objects) close() error {

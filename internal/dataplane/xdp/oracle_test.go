@@ -58,9 +58,7 @@ func newBench(t *testing.T) *bench {
 	}
 	b.forget()
 	b.scan = newScanner(b.obj.mem, b.tab)
-	for i, d := range defaultTimeouts {
-		b.obj.mem.settings.Timeouts[i] = b.clock.ticks(d)
-	}
+	defaultTimeouts(b.obj.mem.settings, b.clock)
 	return &b
 }
 

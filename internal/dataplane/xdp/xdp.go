@@ -60,22 +60,6 @@ var (
 	ErrMode = errors.New("mode not possible")
 )
 
-// defaultTimeouts are LVS's, by enum conn_state; the last one is UDP's.
-var defaultTimeouts = [12]time.Duration{
-	lvs.StateNone:        2 * time.Second,
-	lvs.StateEstablished: 900 * time.Second,
-	lvs.StateSynSent:     120 * time.Second,
-	lvs.StateSynRecv:     60 * time.Second,
-	lvs.StateFinWait:     120 * time.Second,
-	lvs.StateTimeWait:    120 * time.Second,
-	lvs.StateClose:       10 * time.Second,
-	lvs.StateCloseWait:   60 * time.Second,
-	lvs.StateLastAck:     30 * time.Second,
-	lvs.StateListen:      120 * time.Second,
-	lvs.StateSynack:      120 * time.Second,
-	prog.TimeoutUDP:      300 * time.Second,
-}
-
 // Dataplane is one instance's programs, maps and links. Its methods are safe
 // for concurrent use.
 type Dataplane struct {
