@@ -77,7 +77,11 @@ func (l *line) end() {
 	for _, w := range l.st.Words[l.next:] {
 		extra = append(extra, w.Text)
 	}
-	l.b.report(finding.Warning, "extra-words", l.st.Words[l.next].Pos,
+	rule := "extra-words"
+	if l.key != nil && l.key.Shape != syntax.Plain {
+		rule = "block-words" // which keepalived reports, others not
+	}
+	l.b.report(finding.Warning, rule, l.st.Words[l.next].Pos,
 		fmt.Sprintf("%s takes nothing more; %q is ignored", l.kw, strings.Join(extra, " ")), "one statement per line")
 	l.next = len(l.st.Words)
 }
@@ -271,7 +275,7 @@ func (l *line) iface(dst *string) bool {
 		return false
 	}
 	if !validInterface(w.Text) {
-		l.badValue(w, fmt.Sprintf("%s: %q cannot be an interface's name (1 to 15 bytes, no slash, no blank)", l.kw, w.Text), "", "")
+		l.badValue(w, fmt.Sprintf("%s: %q cannot be an interface's name (1 to 15 bytes, no slash, no blank)", l.kw, w.Text), "", "nothing")
 		return false
 	}
 	*dst = w.Text
