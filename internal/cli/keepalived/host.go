@@ -30,6 +30,13 @@ func HostFindings(c *config.Config, h Host) []finding.Finding {
 	k := hostCheck{cfg: c, host: h}
 	k.interfaces()
 	k.user(c.Global.Where, c.Global.ScriptUser)
+	for _, vs := range c.VirtualServers {
+		k.services(vs)
+	}
+	if k.noVRRP {
+		k.security() // of the checkers' scripts
+		return k.found
+	}
 	if len(c.Instances) > 0 { // else keepalived does not look at them
 		for _, s := range c.Scripts {
 			k.trackScript(s)
@@ -41,18 +48,16 @@ func HostFindings(c *config.Config, h Host) []finding.Finding {
 	for _, g := range c.SyncGroups {
 		k.notify(g.Notify)
 	}
-	for _, vs := range c.VirtualServers {
-		k.services(vs)
-	}
 	k.security()
 	return k.found
 }
 
 type hostCheck struct {
-	cfg   *config.Config
-	host  Host
-	found []finding.Finding
-	runs  config.Where // the first command that would be run
+	cfg    *config.Config
+	host   Host
+	found  []finding.Finding
+	runs   config.Where // the first command that would be run
+	noVRRP bool         // an interface is missing: keepalived's VRRP part ends there
 }
 
 func (k *hostCheck) add(exit int, rule string, where config.Where, fix, format string, a ...any) {
@@ -88,9 +93,13 @@ func (k *hostCheck) interfaces() {
 }
 
 func (k *hostCheck) iface(where config.Where, name, of string) {
+	if k.cfg.Global.DynamicInterfaces != "" {
+		return // it may come
+	}
 	if exists, _ := k.host.Interface(name); exists || name == "" {
 		return
 	}
+	k.noVRRP = true
 	for _, f := range k.found { // an address inherits its instance's interface
 		if f.Rule == ruleInterface && f.Evidence == name {
 			return

@@ -15,10 +15,10 @@ const (
 	exitSecurity = 6 // scripts without enable_script_security, a strict include
 )
 
-// ExitCode is the exit status of `keepalived -t` for what was found. Among
-// keepalived's own statuses 6 hides 5, and 5 hides 4; 2 comes of a parse that
-// ended there, so only what was found before it can hide it. An error that
-// keepalived would not have told is 5: the file is refused here.
+// ExitCode is the exit status of `keepalived -t` for what was found. A missing
+// parameter ends keepalived's parse and with it everything: 2. Of the others 6
+// hides 5, and 5 hides 4. An error that keepalived would not have told is 5:
+// the file is refused here.
 func ExitCode(fs []finding.Finding) int {
 	var seen [exitSecurity + 1]bool
 	for _, f := range fs {
@@ -26,7 +26,7 @@ func ExitCode(fs []finding.Finding) int {
 			seen[code] = true
 		}
 	}
-	for _, code := range []int{exitSecurity, exitConfig, exitMissing, exitFile} {
+	for _, code := range []int{exitMissing, exitSecurity, exitConfig, exitFile} {
 		if seen[code] {
 			return code
 		}

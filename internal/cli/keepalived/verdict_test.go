@@ -34,7 +34,8 @@ func TestExitCode(t *testing.T) {
 		{"a file alone", of(4), 4},
 		{"a file and a word", of(4, 5), 5},
 		{"a missing parameter and a file", of(4, 2), 2},
-		{"scripts hide everything", of(5, 6, 4, 2), 6},
+		{"scripts hide the rest", of(5, 6, 4), 6},
+		{"the parse ended", of(5, 6, 2, 4), 2},
 		{"an error of ours", []finding.Finding{kaname}, 5},
 		{"an error of ours and scripts", append(of(6), kaname), 6},
 	} {
@@ -131,6 +132,8 @@ func TestHost(t *testing.T) {
 		{"vrrp_script with no such user", "vrrp_script s {\n script /bin/ok\n user none\n}\n" + instance + "}", 5, []string{"no-user"}},
 		{"vrrp_script anybody can write", asRoot + "vrrp_script s {\n script /bin/unsafe\n}\n" + instance + "}", 5, []string{"script-unsafe"}},
 		{"misc_path", service + "MISC_CHECK {\n misc_path /bin/ok\n }\n}\n}", 6, []string{"script-security"}},
+		{"no interface and notify", instance + " track_interface {\n no0\n }\n notify /bin/ok\n}", 5, []string{"no-interface"}},
+		{"no interface and misc_path", instance + " track_interface {\n no0\n }\n}\n" + service + "MISC_CHECK {\n misc_path /bin/ok\n }\n}\n}", 6, []string{"no-interface", "script-security"}},
 		{"misc_path missing", service + "MISC_CHECK {\n misc_path /bin/none\n }\n}\n}", 0, []string{"script-missing"}},
 		{"notify_up, quorum_up", service + "notify_up /bin/ok\n}\n quorum_up /bin/none\n}", 6, []string{"script-missing", "script-security"}},
 	} {
