@@ -62,6 +62,7 @@ func newCheck(a *app) *cobra.Command {
 func (a *app) check(file, id string) checkReport {
 	cfg, tree, fs := config.Load(a.env.Files, file, a.loadOptions(id))
 	fs = append(fs, lint.Check(cfg, tree)...)
+	lint.Number(fs)
 	finding.Sort(fs, tree.Files)
 	if fs == nil {
 		fs = []finding.Finding{}

@@ -2,30 +2,35 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
 	"github.com/kaname-lb/kaname/internal/finding"
 )
 
 // Build turns a tree into the typed configuration. See Load.
-func Build(tree *syntax.Tree) (*Config, []finding.Finding) {
+func Build(tree *syntax.Tree) (*Config, []finding.Finding) { return build(tree, false) }
+
+func build(tree *syntax.Tree, origins bool) (*Config, []finding.Finding) {
 	b := &builder{
 		tree:         tree,
-		cfg:          &Config{Files: tree.Files, Kaname: defaultKaname()},
-		def:          defaultDefaults(),
+		cfg:          defaultConfig(tree.Files),
+		first:        map[string]map[string]syntax.Pos{},
 		scripts:      map[string]*Script{},
 		later:        map[string]syntax.Pos{},
 		byName:       map[string]*instance{},
 		groups:       map[string]*serverGroup{},
 		groupWeights: map[string]bool{},
 	}
+	if origins {
+		b.cfg.Origins = map[Where]map[string]Where{}
+	}
 	// keepalived reads global_defs of the whole file before anything else.
 	for _, st := range tree.Body {
-		b.rootFirst(&line{b: b, st: st, kw: st.Keyword(), next: 1})
+		b.rootFirst(&line{b: b, st: st, kw: st.Keyword(), key: Lookup("", st.Keyword()), next: 1})
 	}
-	b.each("", tree.Body, b.rootSecond)
+	b.each("", Where{}, tree.Body, &b.cfg.Process, b.rootSecond)
 	b.finishVRRP()
 	b.finishSync()
 	b.finishServers()
@@ -46,7 +51,8 @@ type builder struct {
 	tree     *syntax.Tree
 	cfg      *Config
 	findings []finding.Finding
-	def      defaults
+	first    map[string]map[string]syntax.Pos // see firsts
+	quiet    int                              // how many blocks around are not carried out
 
 	scripts      map[string]*Script    // defined so far
 	later        map[string]syntax.Pos // vrrp_script names anywhere in the file
@@ -57,27 +63,6 @@ type builder struct {
 	servers      []*virtualServer
 	syncIDZero   bool // the sync daemon is one of lvs_sync_daemon_interface
 	nAddrs       int  // addresses that group ranges have been expanded to
-}
-
-// defaults are what global_defs sets for the instances.
-type defaults struct {
-	version                    int
-	garpDelay, garpRefresh     time.Duration
-	garpRepeat, garpRefreshRep int
-	garpLowerDelay             time.Duration // negative: as garpDelay
-	garpLowerRepeat            int           // negative: as garpRepeat
-	downTimerAdverts           int
-	lowerPrioNoAdvert          bool
-	higherPrioSendAdvert       bool
-	skipCheckAdvAddr           bool
-	otherMulticast             string // why instances cannot run: vrrp_mcast_group4
-}
-
-func defaultDefaults() defaults {
-	return defaults{
-		version: 2, garpDelay: 5 * time.Second, garpRepeat: 5, garpRefreshRep: 1,
-		garpLowerDelay: -1, garpLowerRepeat: -1, downTimerAdverts: 3,
-	}
 }
 
 func (b *builder) add(f finding.Finding) {
@@ -109,28 +94,70 @@ func (b *builder) warn(rule string, at syntax.Pos, what, fix string) {
 }
 
 // each calls handle for the statements of a block. What handle does not know
-// is either not built or no keyword at all.
-func (b *builder) each(path string, body []*syntax.Statement, handle func(*line) bool) {
+// the table may read; the rest is no keyword at all.
+func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any, handle func(*line) bool) {
+	firsts := b.firsts(path)
 	for _, st := range body {
-		l := &line{b: b, st: st, path: path, kw: st.Keyword(), next: 1}
-		kind := vocabulary().Kind(path, l.kw)
-		plainBlock := kind == syntax.Plain && st.Block != nil
-		if plainBlock {
+		l := &line{b: b, st: st, path: path, kw: st.Keyword(), block: at, next: 1}
+		l.key = Lookup(path, l.kw)
+		if l.key == nil {
+			b.unknown(l)
+			continue
+		}
+		if l.key.Shape == syntax.Plain && st.Block != nil {
 			b.warn("unexpected-block", st.Pos(), l.kw+" takes no { }; the block is skipped (keepalived would read it as part of the enclosing one, and end that at the })", "")
 		}
-		if handle(l) {
-			l.end()
-		} else {
-			b.other(l)
+		if l.key.Repeat == RepeatFirst {
+			l.first = firsts[l.kw]
+			if !l.first.IsValid() {
+				firsts[l.kw] = st.Pos()
+			}
 		}
+		if !handle(l) && !l.set(dst) {
+			l.unsupported("")
+			continue
+		}
+		l.end()
+		l.standing()
+		l.origin()
 	}
 }
 
-// block is each for a statement's block.
-func (l *line) block(handle func(*line) bool) {
-	if l.st.Block != nil {
-		l.b.each(join(l.path, l.kw), l.st.Block.Body, handle)
+// origin remembers where a setting was written, unless it has been refused.
+func (l *line) origin() {
+	o := l.b.cfg.Origins
+	if o == nil || l.refused > 0 || l.first.IsValid() {
+		return
 	}
+	if o[l.block] == nil {
+		o[l.block] = map[string]Where{}
+	}
+	o[l.block][l.kw] = l.st.Pos().Place()
+}
+
+// firsts are the places of keywords of which the first stays. global_defs may
+// stand in several blocks, which are one.
+func (b *builder) firsts(path string) map[string]syntax.Pos {
+	if path != "global_defs" && path != "" {
+		return map[string]syntax.Pos{}
+	}
+	if b.first[path] == nil {
+		b.first[path] = map[string]syntax.Pos{}
+	}
+	return b.first[path]
+}
+
+// each is builder.each for a statement's block.
+func (l *line) each(dst any, handle func(*line) bool) {
+	if l.st.Block == nil {
+		return
+	}
+	// What stands in a block that is not carried out needs no word of its own.
+	if l.key.Standing != Runs {
+		l.b.quiet++
+		defer func() { l.b.quiet-- }()
+	}
+	l.b.each(join(l.path, l.kw), l.st.Pos().Place(), l.st.Block.Body, dst, handle)
 }
 
 // values calls handle for the lines of a block of values.
@@ -156,85 +183,36 @@ func join(path, word string) string {
 	return path + "/" + word
 }
 
-// effects say what leaving out a known keyword means, where that is not plain.
-var effects = map[string]string{
-	"global_defs/notification_email":                "accepted, no mail is sent",
-	"global_defs/notification_email_from":           "accepted, no mail is sent",
-	"global_defs/smtp_server":                       "accepted, no mail is sent",
-	"global_defs/smtp_connect_timeout":              "accepted, no mail is sent",
-	"global_defs/smtp_helo_name":                    "accepted, no mail is sent",
-	"global_defs/smtp_alert":                        "accepted, no mail is sent",
-	"global_defs/smtp_alert_vrrp":                   "accepted, no mail is sent",
-	"global_defs/smtp_alert_checker":                "accepted, no mail is sent",
-	"global_defs/vrrp_strict":                       "nothing is refused or dropped for it",
-	"global_defs/vrrp_iptables":                     "no firewall rules are made",
-	"vrrp_instance/smtp_alert":                      "accepted, no mail is sent",
-	"vrrp_sync_group/smtp_alert":                    "accepted, no mail is sent",
-	"vrrp_instance/use_vmac":                        "the addresses are announced with the interface's own MAC",
-	"vrrp_instance/use_ipvlan":                      "the addresses are put on the interface itself",
-	"vrrp_instance/no_accept":                       "packets to the virtual addresses are accepted",
-	"vrrp_instance/strict_mode":                     "nothing is refused or dropped for it",
-	"vrrp_instance/virtual_routes":                  "no routes are added",
-	"vrrp_instance/virtual_rules":                   "no rules are added",
-	"vrrp_instance/track_file":                      "the tracked files change nothing",
-	"vrrp_instance/track_process":                   "the tracked processes change nothing",
-	"vrrp_instance/track_bfd":                       "the tracked BFD sessions change nothing",
-	"static_ipaddress":                              "no addresses are added",
-	"static_routes":                                 "no routes are added",
-	"static_rules":                                  "no rules are added",
-	"virtual_server/smtp_alert":                     "accepted, no mail is sent",
-	"virtual_server/real_server/smtp_alert":         "accepted, no mail is sent",
-	"virtual_server/hashed":                         "it has no effect in keepalived either",
-	"vrrp_instance/debug":                           "it has no effect in keepalived either",
-	"virtual_server/ha_suspend":                     "the checkers always run",
-	"virtual_server/real_server/SSL_GET":            "the server is not checked by it",
-	"virtual_server/real_server/SMTP_CHECK":         "the server is not checked by it",
-	"virtual_server/real_server/DNS_CHECK":          "the server is not checked by it",
-	"virtual_server/real_server/UDP_CHECK":          "the server is not checked by it",
-	"virtual_server/real_server/PING_CHECK":         "the server is not checked by it",
-	"virtual_server/real_server/FILE_CHECK":         "the server is not checked by it",
-	"virtual_server/real_server/BFD_CHECK":          "the server is not checked by it",
-	"virtual_server/real_server/HTTP_GET/url/regex": "the body is not compared with it",
+// standing reports a keyword that has been read and is not carried out.
+func (l *line) standing() {
+	k := l.key
+	off := k.Args == ArgBool && len(l.st.Words) > 1 && !slices.Contains(trueWords, l.st.Words[1].Text)
+	switch {
+	case l.told || l.b.quiet > 0 || l.refused > 0 || off:
+	case k.Standing == Later:
+		l.unsupported("")
+	case k.Standing == Never:
+		l.note("no-effect-here", fmt.Sprintf("%s: accepted, has no effect here: %s", l.kw, k.Effect), "")
+	}
 }
 
-// unsupported reports a known keyword that is not built: one warning, and for
-// a block those keywords in it that nobody knows.
+// unsupported reports a known keyword that is not carried out yet: one warning,
+// and for a block those keywords in it that nobody knows.
 func (l *line) unsupported(effect string) {
-	what := "not supported yet: " + l.kw
-	if effect == "" {
-		effect = effects[join(l.path, l.kw)]
+	if effect == "" && l.key != nil {
+		effect = l.key.Effect
 	}
+	what := "not supported yet: " + l.kw
 	if effect != "" {
 		what += ": " + effect
 	}
+	l.told = true
 	l.warn("not-supported", what, "")
 	l.next = len(l.st.Words)
-	if l.st.Block != nil && vocabulary().Kind(l.path, l.kw) == syntax.Block {
-		l.b.onlyUnknown(join(l.path, l.kw), l.st.Block.Body)
-	}
 }
 
-// onlyUnknown reports the unknown keywords of a block that is not built.
-func (b *builder) onlyUnknown(path string, body []*syntax.Statement) {
-	for _, st := range body {
-		l := &line{b: b, st: st, path: path, kw: st.Keyword(), next: 1}
-		switch vocabulary().Kind(path, l.kw) {
-		case syntax.Unknown:
-			b.other(l)
-		case syntax.Block:
-			if st.Block != nil {
-				b.onlyUnknown(join(path, l.kw), st.Block.Body)
-			}
-		}
-	}
-}
-
-// other reports a statement that no handler took.
-func (b *builder) other(l *line) {
-	if vocabulary().Kind(l.path, l.kw) != syntax.Unknown {
-		l.unsupported("")
-		return
-	}
+// unknown reports a statement that is no keyword where it stands.
+func (b *builder) unknown(l *line) {
 	if len(b.findings) > maxFindings {
 		return // looking for what was meant costs more than the rest
 	}

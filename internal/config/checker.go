@@ -102,7 +102,7 @@ func (b *builder) httpKeyword(l *line, c *checker) bool {
 
 func (b *builder) url(l *line, c *checker) {
 	u := URL{Where: l.st.Pos().Place()}
-	l.block(func(l *line) bool {
+	l.each(&u, func(l *line) bool {
 		switch l.kw {
 		case "path":
 			l.str(&u.Path)

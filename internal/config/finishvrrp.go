@@ -30,7 +30,7 @@ func (b *builder) finishVRRP() {
 
 // finishVersion settles version, family and the interval's granularity.
 func (b *builder) finishVersion(in *instance) {
-	if b.def.otherMulticast != "" && !in.v6 {
+	if g := b.cfg.Global.VRRP.McastGroup4; g.IsValid() && g.String() != "224.0.0.18" && !in.v6 {
 		in.leftOut = true // reported at vrrp_mcast_group4
 	}
 	if in.Version == 3 || in.v6 {
@@ -258,7 +258,7 @@ func (b *builder) syncGroup(l *line) {
 	g := &SyncGroup{Where: l.st.Pos().Place(), Name: name}
 	hasGroup := syntax.Pos{}
 	weights := false
-	l.block(func(l *line) bool {
+	l.each(g, func(l *line) bool {
 		switch l.kw {
 		case "group":
 			if hasGroup.IsValid() {

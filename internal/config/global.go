@@ -16,36 +16,23 @@ func (b *builder) global(l *line) {
 	if g.Where.IsZero() {
 		g.Where = l.st.Pos().Place()
 	}
-	l.block(func(l *line) bool {
-		return b.globalKeyword(l, g) || b.globalVRRP(l)
-	})
+	l.each(g, func(l *line) bool { return b.globalKeyword(l, g) || b.globalVRRP(l, &g.VRRP) })
 }
 
+// globalKeyword reads what the table leaves to code.
 func (b *builder) globalKeyword(l *line, g *Global) bool {
 	switch l.kw {
-	case "router_id":
-		l.str(&g.RouterID)
-	case "script_user":
-		l.user(&g.ScriptUser)
-	case "enable_script_security":
-		l.flag(&g.ScriptSecurity)
 	case "vrrp_startup_delay":
-		d := g.StartupDelay
-		if l.seconds(&d, time.Millisecond, maxDelay*time.Second) {
-			g.StartupDelay = max(d, g.StartupDelay) // the largest wins
-		}
+		b.largest(l, &g.StartupDelay)
+	case "vrrp_delay_after_boot":
+		b.largest(l, &g.DelayAfterBoot)
 	case "lvs_timeouts":
 		b.timeouts(l, g)
-	case "lvs_flush":
-		l.flag(&g.LVSFlush)
 	case "lvs_flush_on_stop", "lvs_flush_onstop":
-		g.LVSFlushOnStop = true
-		l.accept("VS")
-	case "notify_fifo":
-		if g.NotifyFIFO == "" && l.left() > 0 {
-			g.NotifyFIFO = l.st.Words[1].Text
+		g.LVSFlushOnStop = "all"
+		if l.accept("VS") {
+			g.LVSFlushOnStop = "VS"
 		}
-		l.unsupported("nothing is written to the FIFO")
 	case "lvs_sync_daemon":
 		b.syncDaemon(l)
 	case "include_check": // the parser's business
@@ -56,43 +43,30 @@ func (b *builder) globalKeyword(l *line, g *Global) bool {
 	return true
 }
 
-// globalVRRP are the defaults of the instances.
-func (b *builder) globalVRRP(l *line) bool {
-	d := &b.def
-	switch strings.TrimPrefix(l.kw, "vrrp_") {
-	case "version":
-		l.integer(&d.version, 2, 3, false)
-	case "garp_master_delay":
-		l.wholeSeconds(&d.garpDelay, maxDelay)
-	case "garp_master_repeat":
-		l.count(&d.garpRepeat)
-	case "garp_master_refresh":
-		l.wholeSeconds(&d.garpRefresh, math.MaxInt32)
-	case "garp_master_refresh_repeat":
-		l.count(&d.garpRefreshRep)
-	case "garp_lower_prio_delay":
-		l.wholeSeconds(&d.garpLowerDelay, maxDelay)
-	case "garp_lower_prio_repeat":
-		l.integer(&d.garpLowerRepeat, 0, math.MaxInt32, true)
-	case "down_timer_adverts":
-		l.integer(&d.downTimerAdverts, 1, 100, true)
-	case "lower_prio_no_advert":
-		l.boolean(&d.lowerPrioNoAdvert)
-	case "higher_prio_send_advert":
-		l.boolean(&d.higherPrioSendAdvert)
-	case "skip_check_adv_addr":
-		l.boolean(&d.skipCheckAdvAddr)
-	case "mcast_group4":
-		if l.left() > 0 && l.st.Words[1].Text == "224.0.0.18" {
-			l.next++
-			return true
+// largest reads a delay of which the largest counts.
+func (b *builder) largest(l *line, dst *time.Duration) {
+	d := *dst
+	if l.seconds(&d, time.Millisecond, maxDelay*time.Second) {
+		*dst = max(d, *dst)
+	}
+}
+
+// globalVRRP reads those defaults of the instances that the table leaves to
+// code.
+func (b *builder) globalVRRP(l *line, d *GlobalVRRP) bool {
+	switch l.kw {
+	case "vrrp_garp_master_repeat":
+		l.count(&d.GARPRepeat)
+	case "vrrp_garp_master_refresh_repeat":
+		l.count(&d.GARPRefreshRep)
+	case "vrrp_mcast_group4":
+		if l.address(&d.McastGroup4) && d.McastGroup4.String() == "224.0.0.18" {
+			l.told = true
 		}
-		d.otherMulticast = "vrrp_mcast_group4"
-		l.unsupported("no IPv4 vrrp_instance can run with another group, and all are left out")
 	default:
 		return false
 	}
-	return strings.HasPrefix(l.kw, "vrrp_")
+	return true
 }
 
 // count reads how often something is sent; 0 becomes 1.

@@ -88,25 +88,39 @@ func show(fs []finding.Finding) string {
 	return b.String()
 }
 
-// dump prints every field of a Config that is not zero, positions left out.
+// dump prints every field of a Config that is not zero, nor what an empty file
+// gives; positions are left out.
 func dump(cfg *config.Config) string {
 	var b strings.Builder
-	dumpFields(&b, reflect.ValueOf(*cfg), "")
+	empty, _, _ := config.Load(syntax.MapFiles{"t.conf": ""}, "t.conf", config.Options{})
+	dumpFields(&b, reflect.ValueOf(*cfg), reflect.ValueOf(*empty), "")
 	return b.String()
 }
 
-func dumpFields(b *strings.Builder, v reflect.Value, indent string) {
+// dumpFields prints the fields of a struct that differ from those of def, which
+// may be invalid.
+func dumpFields(b *strings.Builder, v, def reflect.Value, indent string) {
 	for i := range v.NumField() {
 		f, name := v.Field(i), v.Type().Field(i).Name
-		if f.IsZero() || name == "Place" || name == "Where" || name == "Files" {
+		if f.IsZero() || name == "Place" || name == "Where" || name == "Files" || name == "Origins" {
 			continue
 		}
-		dumpValue(b, name, f, indent)
+		d := reflect.Value{}
+		if def.IsValid() {
+			d = def.Field(i)
+			if reflect.DeepEqual(f.Interface(), d.Interface()) {
+				continue
+			}
+		}
+		dumpValue(b, name, f, d, indent)
 	}
 }
 
-func dumpValue(b *strings.Builder, name string, v reflect.Value, indent string) {
+func dumpValue(b *strings.Builder, name string, v, def reflect.Value, indent string) {
 	switch x := v.Interface().(type) {
+	case config.Secret:
+		fmt.Fprintf(b, "%s%s: %q\n", indent, name, string(x))
+		return
 	case config.Command:
 		fmt.Fprintf(b, "%s%s: %q", indent, name, x.Argv)
 		if x.User.Name != "" {
@@ -122,17 +136,21 @@ func dumpValue(b *strings.Builder, name string, v reflect.Value, indent string) 
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
-		dumpValue(b, name, v.Elem(), indent)
+		dumpValue(b, name, v.Elem(), reflect.Value{}, indent)
 	case reflect.Struct:
+		if v.Type().Name() == "Tracking" { // embedded: its fields are the block's
+			dumpFields(b, v, reflect.Value{}, indent)
+			return
+		}
 		fmt.Fprintf(b, "%s%s:\n", indent, name)
-		dumpFields(b, v, indent+"  ")
+		dumpFields(b, v, def, indent+"  ")
 	case reflect.Slice:
 		if v.Len() > 0 && v.Index(0).Kind() == reflect.String {
 			fmt.Fprintf(b, "%s%s: %q\n", indent, name, v.Interface())
 			return
 		}
 		for i := range v.Len() {
-			dumpValue(b, fmt.Sprintf("%s[%d]", name, i), v.Index(i), indent)
+			dumpValue(b, fmt.Sprintf("%s[%d]", name, i), v.Index(i), reflect.Value{}, indent)
 		}
 	case reflect.String:
 		fmt.Fprintf(b, "%s%s: %q\n", indent, name, v.String())

@@ -49,21 +49,21 @@ func (b *builder) instance(l *line) {
 	if !ok {
 		return
 	}
-	d := b.def
+	d := b.cfg.Global.VRRP
 	in := &instance{at: l.st.Pos(), pos: map[string]syntax.Pos{}, seen: map[addressKey]Where{}, Instance: &Instance{
-		Where: l.st.Pos().Place(), Name: name, State: "BACKUP", Priority: 100, Version: d.version,
-		AdvertInterval: time.Second, GARPDelay: d.garpDelay, GARPRepeat: d.garpRepeat, GARPRefresh: d.garpRefresh,
-		GARPRefreshRep: d.garpRefreshRep, GARPLowerDelay: d.garpLowerDelay, GARPLowerRepeat: d.garpLowerRepeat,
-		LowerPrioNoAdvert: d.lowerPrioNoAdvert, HigherPrioSendAdvert: d.higherPrioSendAdvert,
-		SkipCheckAdvAddr: d.skipCheckAdvAddr, DownTimerAdverts: d.downTimerAdverts,
+		Where: l.st.Pos().Place(), Name: name, State: "BACKUP", Priority: 100, Version: d.Version,
+		AdvertInterval: time.Second, GARPDelay: d.GARPDelay, GARPRepeat: d.GARPRepeat, GARPRefresh: d.GARPRefresh,
+		GARPRefreshRep: d.GARPRefreshRep, GARPLowerDelay: d.GARPLowerDelay, GARPLowerRepeat: d.GARPLowerRepeat,
+		LowerPrioNoAdvert: d.LowerPrioNoAdvert, HigherPrioSendAdvert: d.HigherPrioSendAdvert,
+		SkipCheckAdvAddr: d.SkipCheckAdvAddr, DownTimerAdverts: d.DownTimerAdverts,
 	}}
 	if in.GARPLowerDelay < 0 {
-		in.GARPLowerDelay = d.garpDelay
+		in.GARPLowerDelay = d.GARPDelay
 	}
 	if in.GARPLowerRepeat < 0 {
-		in.GARPLowerRepeat = d.garpRepeat
+		in.GARPLowerRepeat = d.GARPRepeat
 	}
-	l.block(func(l *line) bool {
+	l.each(in.Instance, func(l *line) bool {
 		hadVersion := in.given("version")
 		in.pos[l.kw] = l.st.Pos()
 		if l.kw == "version" {
@@ -156,7 +156,7 @@ func (b *builder) instanceTimers(l *line, in *instance) bool {
 func (b *builder) instanceBlocks(l *line, in *instance) bool {
 	switch l.kw {
 	case "authentication":
-		l.block(func(l *line) bool { return b.authentication(l, in) })
+		l.each(nil, func(l *line) bool { return b.authentication(l, in) })
 	case "virtual_ipaddress":
 		b.addresses(l, in, &in.Addresses, true)
 	case "virtual_ipaddress_excluded":
@@ -251,7 +251,7 @@ func (b *builder) authentication(l *line, in *instance) bool {
 			b.warn("auth-pass-cut", w.Pos, fmt.Sprintf("auth_pass has %d bytes; only the first 8 count", len(w.Text)), "a password of 8 bytes")
 			w.Text = w.Text[:8]
 		}
-		in.AuthPass = w.Text
+		in.AuthPass = Secret(w.Text)
 	default:
 		return false
 	}

@@ -23,7 +23,7 @@ func (b *builder) kaname(l *line) {
 	if k.Where.IsZero() {
 		k.Where = l.st.Pos().Place()
 	}
-	l.block(func(l *line) bool { return b.kanameDataplane(l, k) || b.kanameSync(l, &k.Sync) })
+	l.each(k, func(l *line) bool { return b.kanameDataplane(l, k) || b.kanameSync(l, &k.Sync) })
 }
 
 func (b *builder) kanameDataplane(l *line, k *Kaname) bool {

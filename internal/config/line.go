@@ -13,11 +13,19 @@ import (
 
 // line is one statement being built: its words, read one after the other.
 type line struct {
-	b    *builder
-	st   *syntax.Statement
-	path string // of the block it stands in
-	kw   string
-	next int // index of the next word to read
+	b     *builder
+	st    *syntax.Statement
+	path  string // of the block it stands in
+	block Where  // where that begins
+	kw    string
+	key   *Keyword // kw in the table, nil for a line of a block of values
+	next  int      // index of the next word to read
+	// first is an earlier keyword of the same name in this block, for those of
+	// which the first stays.
+	first syntax.Pos
+	// refused counts the words that have been refused.
+	refused int
+	told    bool // what kaname does not do with this line has been said
 }
 
 func (l *line) warn(rule, what, fix string) { l.b.report(finding.Warning, rule, l.st.Pos(), what, fix) }
@@ -100,6 +108,7 @@ func (l *line) integer(dst *int, lo, hi int, lenient bool) bool {
 
 // badValue reports a word that is not used, and what is used instead.
 func (l *line) badValue(w syntax.Word, what, fix, kept string) {
+	l.refused++
 	switch kept {
 	case "":
 	case "nothing":
@@ -180,6 +189,8 @@ func parseSeconds(s string) (time.Duration, bool) {
 func formatSeconds(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s"
 }
+
+var trueWords = []string{"true", "on", "yes"}
 
 // boolean reads an optional true/on/yes or false/off/no; none is true.
 func (l *line) boolean(dst *bool) {

@@ -16,6 +16,8 @@ type Options struct {
 	Seed uint64
 	// StrictIncludes makes every include problem an error (keepalived -e).
 	StrictIncludes bool
+	// Origins asks for Config.Origins.
+	Origins bool
 }
 
 // Load reads the named file with everything it includes and builds the typed
@@ -27,8 +29,13 @@ func Load(files syntax.Files, path string, o Options) (*Config, *syntax.Tree, []
 		ConfigID: o.ConfigID, Env: o.Env, Seed: o.Seed,
 		Grammar: Grammar(), StrictIncludes: o.StrictIncludes,
 	})
-	cfg, more := Build(tree)
+	cfg, more := build(tree, o.Origins)
 	fs = append(fs, more...)
+	for i := range fs {
+		if f := &fs[i]; f.Exit == 0 {
+			f.Exit = exitOf(f)
+		}
+	}
 	Conceal(fs)
 	finding.Sort(fs, tree.Files)
 	return cfg, tree, fs

@@ -25,7 +25,7 @@ func (b *builder) realServer(l *line, vs *virtualServer) {
 		return
 	}
 	rs := &realServer{at: l.st.Pos(), RealServer: &RealServer{Where: l.st.Pos().Place(), Addr: a, Port: port}}
-	l.block(func(l *line) bool {
+	l.each(rs.RealServer, func(l *line) bool {
 		return b.realMain(l, rs) || rs.inherit.keyword(l, 1) || b.realChecker(l, rs)
 	})
 	k := netip.AddrPortFrom(a, port)
@@ -85,7 +85,7 @@ func (b *builder) realChecker(l *line, rs *realServer) bool {
 	}
 	c := &checker{at: l.st.Pos(), Checker: &Checker{Where: l.st.Pos().Place(), Kind: CheckerKind(l.kw)}}
 	var user User
-	l.block(func(l *line) bool {
+	l.each(c.Checker, func(l *line) bool {
 		switch l.kw {
 		case "retry":
 			return c.inherit.keyword(l, 0)

@@ -91,7 +91,7 @@ func (b *builder) script(l *line) {
 	}
 	s := &Script{Where: l.st.Pos().Place(), Name: name, Interval: time.Second, Rise: 1, Fall: 1}
 	var user User
-	l.block(func(l *line) bool {
+	l.each(s, func(l *line) bool {
 		switch l.kw {
 		case "script":
 			l.command(&s.Command, false)

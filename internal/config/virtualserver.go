@@ -105,7 +105,7 @@ func (b *builder) virtualServer(l *line) {
 	if !b.virtualName(l, vs) {
 		return
 	}
-	l.block(func(l *line) bool {
+	l.each(vs.VirtualServer, func(l *line) bool {
 		vs.pos[l.kw] = l.st.Pos()
 		return b.serverMain(l, vs) || vs.inherit.keyword(l, 1) || b.serverSchedule(l, vs) || b.serverLimits(l, vs)
 	})

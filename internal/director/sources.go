@@ -109,8 +109,9 @@ func (s *sources) reload() loaded { return build(s, s) }
 func build(files syntax.Files, s *sources) loaded {
 	cfg, tree, fs := config.Load(files, s.Path, config.Options{ConfigID: s.ConfigID, Env: os.LookupEnv, Seed: s.Seed})
 	fs = append(fs, lint.Check(cfg, tree)...)
+	lint.Number(fs)
 	finding.Sort(fs, tree.Files)
-	return loaded{cfg, fs, s}
+	return loaded{cfg.Runnable(), fs, s}
 }
 
 func configID(o Options) string {

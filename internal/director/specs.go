@@ -67,9 +67,9 @@ func instanceSpec(in *config.Instance, scripts map[string]*config.Script) vrrp.I
 	}
 	switch in.Auth {
 	case config.AuthPass:
-		s.Auth, s.Password = vrrp.AuthPass, in.AuthPass
+		s.Auth, s.Password = vrrp.AuthPass, string(in.AuthPass)
 	case config.AuthAH:
-		s.Auth, s.Password = vrrp.AuthAH, in.AuthPass
+		s.Auth, s.Password = vrrp.AuthAH, string(in.AuthPass)
 	case config.AuthNone:
 	}
 	for _, a := range in.Addresses {
@@ -181,7 +181,7 @@ func target(c *config.Config, ch *config.Checker) checker.Target {
 		if t.Misc.Timeout == 0 {
 			t.Misc.Timeout = ch.DelayLoop
 		}
-	case config.TCPCheck:
+	default: // TCP_CHECK has no more; Config.Runnable leaves out what is not run
 	}
 	return t
 }

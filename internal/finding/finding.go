@@ -71,11 +71,16 @@ func (p Place) String() string {
 }
 
 // Finding is one thing found. Rule is a short stable name
-// ("overridden-synonym"); What says what really happens; Evidence and Fix may
-// be empty. Source is the offending source line, for a caret.
+// ("overridden-synonym") and ID its number in docs/lint.md ("K062"), empty for
+// one that is not there; What says what really happens; Evidence and Fix may be
+// empty. Source is the offending source line, for a caret. Exit is the status
+// that `keepalived -t` would end with for this finding alone, 0 when it says
+// nothing or accepts what it says.
 type Finding struct {
 	Severity Severity `json:"severity"`
+	ID       string   `json:"id,omitempty"`
 	Rule     string   `json:"rule"`
+	Exit     int      `json:"keepalived_exit,omitempty"`
 	Where    Place    `json:"where"`
 	What     string   `json:"what"`
 	Evidence string   `json:"evidence,omitempty"`
@@ -93,6 +98,9 @@ func (f Finding) String() string {
 	b.WriteString(f.Severity.String())
 	b.WriteString(": ")
 	b.WriteString(f.What)
+	if f.ID != "" {
+		b.WriteString(" [" + f.ID + "]")
+	}
 	return b.String()
 }
 

@@ -8,6 +8,11 @@ import (
 	"github.com/kaname-lb/kaname/internal/finding"
 )
 
+var languageRules = []rule{
+	{"overridden-synonym", finding.Warning, overriddenSynonym},
+	{"repeated-keyword", finding.Warning, repeatedKeyword},
+}
+
 // synonyms are keywords that set the same thing, by the block they stand in.
 // The last one in the file counts.
 var synonyms = []struct {

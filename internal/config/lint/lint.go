@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/kaname-lb/kaname/internal/config"
@@ -22,48 +23,15 @@ func Check(cfg *config.Config, tree *syntax.Tree) []finding.Finding {
 }
 
 // rule is one trap. Its check reports every place where the configuration
-// falls into it. trap is the number of behaviour.md's list of traps, "" when
-// the rule comes from field evidence.
+// falls into it. pages/ has a page for each.
 type rule struct {
 	name     string
-	trap     string
 	severity finding.Severity
 	check    func(*checker)
 }
 
-// rules are the traps that are looked for.
-var rules = []rule{
-	{"overridden-synonym", "T62", finding.Warning, overriddenSynonym},
-	{"repeated-keyword", "", finding.Warning, repeatedKeyword},
-	{"master-no-head-start", "T09", finding.Note, masterNoHeadStart},
-	{"nopreempt-with-weight", "T109", finding.Warning, nopreemptWithWeight},
-	{"weight-out-of-range", "T37", finding.Warning, weightOutOfRange},
-	{"same-address-twice", "T20", finding.Warning, sameAddressTwice},
-	{"address-without-prefix", "T22", finding.Note, addressWithoutPrefix},
-	{"unicast-source-without-peers", "T42", finding.Note, unicastSourceWithoutPeers},
-	{"script-never-tracked", "", finding.Warning, scriptNeverTracked},
-	{"script-timeout", "T34", finding.Warning, scriptTimeout},
-	{"notify-words-as-user", "T27", finding.Warning, notifyWordsAsUser},
-	{"shell-syntax", "T29", finding.Warning, shellSyntax},
-	{"command-not-absolute", "T28", finding.Warning, commandNotAbsolute},
-	{"no-script-security", "T30", finding.Note, noScriptSecurity},
-	{"server-without-check", "T81", finding.Warning, serverWithoutCheck},
-	{"slow-detection", "T82", finding.Note, slowDetection},
-	{"no-alpha", "T83", finding.Note, noAlpha},
-	{"check-longer-than-period", "", finding.Note, checkLongerThanPeriod},
-	{"sample-digest", "T85", finding.Warning, sampleDigest},
-	{"sorry-is-real", "T112", finding.Warning, sorryIsReal},
-	{"server-is-virtual", "", finding.Warning, serverIsVirtual},
-	{"nat-same-subnet", "", finding.Note, natSameSubnet},
-	{"virtual-address-unknown", "", finding.Note, virtualAddressUnknown},
-	{"sync-unauthenticated", "", finding.Note, syncUnauthenticated},
-	{"sync-takes-every-id", "", finding.Note, syncTakesEveryID},
-	{"sync-both-roles", "", finding.Note, syncBothRoles},
-	{"sync-maxlen", "", finding.Warning, syncMaxLen},
-	{"sync-scope", "", finding.Note, syncScope},
-	{"sync-without-servers", "", finding.Note, syncWithoutServers},
-	{"sync-without-daemon", "", finding.Note, syncWithoutDaemon},
-}
+// rules are the traps that are looked for, by the part of the language.
+var rules = slices.Concat(languageRules, vrrpRules, scriptRules, serverRules, syncRules)
 
 // checker is what a rule looks at and reports to.
 type checker struct {

@@ -11,6 +11,15 @@ import (
 	"github.com/kaname-lb/kaname/internal/finding"
 )
 
+var scriptRules = []rule{
+	{"script-never-tracked", finding.Warning, scriptNeverTracked},
+	{"script-timeout", finding.Warning, scriptTimeout},
+	{"notify-words-as-user", finding.Warning, notifyWordsAsUser},
+	{"shell-syntax", finding.Warning, shellSyntax},
+	{"command-not-absolute", finding.Warning, commandNotAbsolute},
+	{"no-script-security", finding.Note, noScriptSecurity},
+}
+
 // command is a configured command and the keyword that it belongs to.
 type command struct {
 	config.Command

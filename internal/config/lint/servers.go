@@ -7,8 +7,21 @@ import (
 
 	"github.com/kaname-lb/kaname/internal/config"
 	"github.com/kaname-lb/kaname/internal/config/syntax"
+	"github.com/kaname-lb/kaname/internal/finding"
 	"github.com/kaname-lb/kaname/internal/lvs"
 )
+
+var serverRules = []rule{
+	{"server-without-check", finding.Warning, serverWithoutCheck},
+	{"slow-detection", finding.Note, slowDetection},
+	{"no-alpha", finding.Note, noAlpha},
+	{"check-longer-than-period", finding.Note, checkLongerThanPeriod},
+	{"sample-digest", finding.Warning, sampleDigest},
+	{"sorry-is-real", finding.Warning, sorryIsReal},
+	{"server-is-virtual", finding.Warning, serverIsVirtual},
+	{"nat-same-subnet", finding.Note, natSameSubnet},
+	{"virtual-address-unknown", finding.Note, virtualAddressUnknown},
+}
 
 // serverWithoutCheck: a real server without a checker is always up.
 func serverWithoutCheck(c *checker) {

@@ -10,6 +10,16 @@ import (
 	"github.com/kaname-lb/kaname/internal/finding"
 )
 
+var syncRules = []rule{
+	{"sync-unauthenticated", finding.Note, syncUnauthenticated},
+	{"sync-takes-every-id", finding.Note, syncTakesEveryID},
+	{"sync-both-roles", finding.Note, syncBothRoles},
+	{"sync-maxlen", finding.Warning, syncMaxLen},
+	{"sync-scope", finding.Note, syncScope},
+	{"sync-without-servers", finding.Note, syncWithoutServers},
+	{"sync-without-daemon", finding.Note, syncWithoutDaemon},
+}
+
 // sync returns the sync daemon and where it sends to, nil without one.
 func (c *checker) sync() (*config.SyncDaemon, netip.AddrPort) {
 	s := c.cfg.Global.SyncDaemon

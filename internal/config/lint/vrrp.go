@@ -9,6 +9,15 @@ import (
 	"github.com/kaname-lb/kaname/internal/finding"
 )
 
+var vrrpRules = []rule{
+	{"master-no-head-start", finding.Note, masterNoHeadStart},
+	{"nopreempt-with-weight", finding.Warning, nopreemptWithWeight},
+	{"weight-out-of-range", finding.Warning, weightOutOfRange},
+	{"same-address-twice", finding.Warning, sameAddressTwice},
+	{"address-without-prefix", finding.Note, addressWithoutPrefix},
+	{"unicast-source-without-peers", finding.Note, unicastSourceWithoutPeers},
+}
+
 // masterNoHeadStart: state MASTER does not make the node MASTER at once.
 func masterNoHeadStart(c *checker) {
 	for _, in := range c.cfg.Instances {

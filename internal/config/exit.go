@@ -1,0 +1,30 @@
+package config
+
+import "github.com/kaname-lb/kaname/internal/finding"
+
+// Exit statuses of `keepalived -t`.
+const (
+	exitMissing   = 2 // a missing parameter ends the parse
+	exitInterface = 4 // an interface that is not there, when nothing else is wrong
+	exitConfig    = 5 // any other error or warning
+	exitSecurity  = 6 // scripts without enable_script_security, a strict include
+)
+
+// silent are the rules about what keepalived -t accepts without a message.
+var silent = map[string]bool{
+	"extra-words": true, "unquoted-command": true, "flag-with-value": true, "not-supported": true,
+	"no-effect-here": true, "no-effect": true, "deprecated": true, "duplicate-virtual-server": true,
+	"unknown-group": true, "nothing-to-run": true, "include-skipped": true, "short-sync-key": true,
+}
+
+// exitOf is the status that keepalived -t would end with for a finding of the
+// parser or the builder.
+func exitOf(f *finding.Finding) int {
+	switch {
+	case silent[f.Rule] || f.Severity == finding.Note:
+		return 0
+	case f.Rule == "missing-parameter":
+		return exitMissing
+	}
+	return exitConfig
+}

@@ -1,0 +1,54 @@
+package config
+
+import "slices"
+
+// Runnable returns the part of the configuration that kaname can run: without
+// what has NotRun. Groups keep the members that run, and go when none does; the
+// sync daemon goes with its instance.
+func (c *Config) Runnable() *Config {
+	r := *c
+	runs := map[string]bool{}
+	r.Instances = slices.DeleteFunc(slices.Clone(c.Instances), func(in *Instance) bool { return in.NotRun != "" })
+	for _, in := range r.Instances {
+		runs[in.Name] = true
+	}
+	r.SyncGroups = nil
+	for _, g := range c.SyncGroups {
+		n := *g
+		n.Members = slices.DeleteFunc(slices.Clone(g.Members), func(m string) bool { return !runs[m] })
+		if len(n.Members) > 0 {
+			r.SyncGroups = append(r.SyncGroups, &n)
+		}
+	}
+	if s := c.Global.SyncDaemon; s != nil && s.Instance != "" && !runs[s.Instance] {
+		r.Global.SyncDaemon = nil
+	}
+	r.VirtualServers = nil
+	for _, vs := range c.VirtualServers {
+		if vs.NotRun == "" {
+			r.VirtualServers = append(r.VirtualServers, vs.runnable())
+		}
+	}
+	return &r
+}
+
+// runnable returns vs without the servers and checkers that are not run.
+func (vs *VirtualServer) runnable() *VirtualServer {
+	left := func(rs *RealServer) bool {
+		return rs.NotRun != "" || slices.ContainsFunc(rs.Checkers, func(c *Checker) bool { return c.NotRun != "" })
+	}
+	if !slices.ContainsFunc(vs.RealServers, left) {
+		return vs
+	}
+	n := *vs
+	n.RealServers = nil
+	for _, rs := range vs.RealServers {
+		if rs.NotRun != "" {
+			continue
+		}
+		s := *rs
+		s.Checkers = slices.DeleteFunc(slices.Clone(rs.Checkers), func(c *Checker) bool { return c.NotRun != "" })
+		n.RealServers = append(n.RealServers, &s)
+	}
+	return &n
+}
