@@ -68,8 +68,9 @@ var wings = map[string][]string{
 	"director/keeper":     {},
 	"api":                 {},
 	"lab":                 {},
-	"cli":                 {"director", "director/keeper", "config/...", "api", "lab", "cli/ipvsadm", "connsync", "connsync/session", "connsync/watch", "connsync/screen"},
+	"cli":                 {"director", "director/keeper", "config/...", "api", "lab", "process", "cli/ipvsadm", "cli/keepalived", "connsync", "connsync/session", "connsync/watch", "connsync/screen"},
 	"cli/ipvsadm":         {},
+	"cli/keepalived":      {"config"},
 }
 
 // words may be imported by every room but those named in words themselves.

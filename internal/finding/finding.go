@@ -86,6 +86,9 @@ type Finding struct {
 	Evidence string   `json:"evidence,omitempty"`
 	Fix      string   `json:"fix,omitempty"`
 	Source   string   `json:"source,omitempty"`
+	// Exit is the status that `keepalived -t` ends with over this alone, 0 when
+	// it accepts it.
+	Exit int `json:"-"`
 }
 
 // String returns "file:line:col: severity: what", the form compilers use.
