@@ -41,7 +41,7 @@ func (p *Page) places(name string) string {
 		if !strings.HasPrefix(f.Name, "finds") {
 			continue
 		}
-		for _, at := range strings.FieldsSeq(f.Text) {
+		for at := range strings.FieldsSeq(f.Text) {
 			if rest, ok := strings.CutPrefix(at, name+":"); ok {
 				line, _, _ := strings.Cut(rest, ":")
 				lines = append(lines, line)
