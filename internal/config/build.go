@@ -157,7 +157,15 @@ func (l *line) each(dst any, handle func(*line) bool) {
 		l.b.quiet++
 		defer func() { l.b.quiet-- }()
 	}
-	l.b.each(join(l.path, l.kw), l.st.Pos().Place(), l.st.Block.Body, dst, handle)
+	at := l.st.Pos().Place()
+	switch { // several blocks are one, which begins with the first
+	case l.path != "":
+	case l.kw == "global_defs":
+		at = l.b.cfg.Global.Where
+	case l.kw == "kaname":
+		at = l.b.cfg.Kaname.Where
+	}
+	l.b.each(join(l.path, l.kw), at, l.st.Block.Body, dst, handle)
 }
 
 // values calls handle for the lines of a block of values.
