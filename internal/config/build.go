@@ -264,6 +264,10 @@ func (b *builder) unknown(l *line) {
 	b.report(sev, rule, l.st.Pos(), what, fix)
 }
 
+// Obsolete returns what became of a keyword of keepalived's past that is
+// unknown today and does nothing, "" when word is none.
+func Obsolete(word string) string { return obsolete[word] }
+
 // obsolete are keywords of keepalived's past that do nothing today.
 var obsolete = map[string]string{
 	"nat_mask":     "it was removed from keepalived and never had an effect on forwarding",
