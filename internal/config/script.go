@@ -123,6 +123,7 @@ func (b *builder) script(l *line) {
 		l.warn("script-missing", fmt.Sprintf("vrrp_script %s has no script and is dropped", name), `script "/path/to/command argument"`)
 	case first != nil:
 		l.warn("duplicate-name", fmt.Sprintf("vrrp_script %s is defined again; the first one, at %s, is used", name, first.Where), "give it another name")
+		b.exits(exitNone)
 	default:
 		b.scripts[name] = s
 		b.cfg.Scripts = append(b.cfg.Scripts, s)
