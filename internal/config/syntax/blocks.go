@@ -157,7 +157,7 @@ func (p *parser) missingOpen(next string) {
 	begins := kind == ValueBlock && next != "}" && p.kind(f.path, next) == Unknown ||
 		kind == Block && p.kind(inner, next) != Unknown
 	if !begins {
-		rule := "missing-brace"
+		rule := "missing-open-brace"
 		if next == "" || next == "}" && kind == ValueBlock {
 			rule = "empty-block" // which keepalived reads the same way
 		}
@@ -166,7 +166,7 @@ func (p *parser) missingOpen(next string) {
 		f.last = nil
 		return
 	}
-	p.report(finding.Warning, "missing-brace", st.Pos(), fmt.Sprintf("%s has no {; the lines up to the next } are read as its block", word), word+" {")
+	p.report(finding.Warning, "missing-open-brace", st.Pos(), fmt.Sprintf("%s has no {; the lines up to the next } are read as its block", word), word+" {")
 	p.push(st, kind, Pos{})
 }
 
