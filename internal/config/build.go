@@ -275,7 +275,9 @@ func (b *builder) unknown(l *line) {
 	switch {
 	case obsolete[l.kw] != "":
 		what += "; " + obsolete[l.kw]
+		fix = "remove it"
 	case s.word == "":
+		fix = "remove it, or correct the spelling"
 	case s.path == l.path:
 		what += "; did you mean " + s.word + "?"
 		fix = s.word
@@ -288,6 +290,9 @@ func (b *builder) unknown(l *line) {
 				w.Text = `"` + w.Text + `"`
 			}
 			fix += " " + w.Text
+		}
+		if l.st.Block != nil {
+			fix += " {"
 		}
 	default:
 		what += "; " + s.belongs()
