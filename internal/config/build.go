@@ -157,7 +157,15 @@ func (l *line) each(dst any, handle func(*line) bool) {
 		l.b.quiet++
 		defer func() { l.b.quiet-- }()
 	}
-	l.b.each(join(l.path, l.kw), l.st.Pos().Place(), l.st.Block.Body, dst, handle)
+	at := l.st.Pos().Place()
+	switch { // several blocks are one, which begins with the first
+	case l.path != "":
+	case l.kw == "global_defs":
+		at = l.b.cfg.Global.Where
+	case l.kw == "kaname":
+		at = l.b.cfg.Kaname.Where
+	}
+	l.b.each(join(l.path, l.kw), at, l.st.Block.Body, dst, handle)
 }
 
 // values calls handle for the lines of a block of values.
@@ -167,7 +175,7 @@ func (l *line) values(handle func(*line)) {
 	}
 	for _, st := range l.st.Block.Body {
 		if st.Block != nil {
-			l.b.warn("unexpected-block", st.Pos(), "no block can stand in "+l.kw+"; it is skipped", "is a } missing before this line?")
+			l.b.warn("block-among-values", st.Pos(), "no block can stand in "+l.kw+"; it is skipped", "is a } missing before this line?")
 			continue
 		}
 		v := &line{b: l.b, st: st, path: join(l.path, l.kw), kw: l.kw}
@@ -220,8 +228,9 @@ func (b *builder) unknown(l *line) {
 	if l.path != "" {
 		place = " in " + l.path[strings.LastIndexByte(l.path, '/')+1:]
 	}
-	what, fix, sev := fmt.Sprintf("unknown keyword %s%s", l.kw, place), "", finding.Warning
+	rule, what, fix, sev := "unknown-keyword", fmt.Sprintf("unknown keyword %s%s", l.kw, place), "", finding.Warning
 	if l.st.Block != nil {
+		rule = "unknown-block"
 		what += "; the whole block is skipped (keepalived would read its lines as if they stood one level up)"
 	} else {
 		what += "; the line is ignored"
@@ -249,10 +258,10 @@ func (b *builder) unknown(l *line) {
 		fix = "look for a missing or extra brace before this line"
 		// A whole block in the wrong place: what it asks for cannot be run.
 		if s.word == l.kw && l.st.Block != nil {
-			sev = finding.Error
+			rule, sev = "misplaced-block", finding.Error
 		}
 	}
-	b.report(sev, "unknown-keyword", l.st.Pos(), what, fix)
+	b.report(sev, rule, l.st.Pos(), what, fix)
 }
 
 // obsolete are keywords of keepalived's past that do nothing today.

@@ -108,6 +108,11 @@ func (l *line) integer(dst *int, lo, hi int, lenient bool) bool {
 
 // badValue reports a word that is not used, and what is used instead.
 func (l *line) badValue(w syntax.Word, what, fix, kept string) {
+	l.badAs("invalid-value", w, what, fix, kept)
+}
+
+// badAs is badValue with a rule of its own.
+func (l *line) badAs(rule string, w syntax.Word, what, fix, kept string) {
 	l.refused++
 	switch kept {
 	case "":
@@ -116,7 +121,7 @@ func (l *line) badValue(w syntax.Word, what, fix, kept string) {
 	default:
 		what += "; " + kept + " is used"
 	}
-	l.b.report(finding.Warning, "invalid-value", w.Pos, what, fix)
+	l.b.report(finding.Warning, rule, w.Pos, what, fix)
 }
 
 // leadingInt reads the digits at the beginning of s.
@@ -145,11 +150,11 @@ func (l *line) seconds(dst *time.Duration, lo, hi time.Duration) bool {
 	}
 	d, ok := parseSeconds(strings.TrimLeft(w.Text, " \t"))
 	if !ok {
-		fix := "seconds without a unit, as 1.5"
+		rule, fix := "invalid-value", "seconds without a unit, as 1.5"
 		if v, _, ok := leadingInt(w.Text); ok {
-			fix = fmt.Sprintf("%s %d", l.kw, v)
+			rule, fix = "number-with-unit", fmt.Sprintf("%s %d", l.kw, v)
 		}
-		l.badValue(w, fmt.Sprintf("%s: %q is no number of seconds", l.kw, w.Text), fix, formatSeconds(*dst))
+		l.badAs(rule, w, fmt.Sprintf("%s: %q is no number of seconds", l.kw, w.Text), fix, formatSeconds(*dst))
 		return false
 	}
 	if d < lo || d > hi {
@@ -237,6 +242,11 @@ func (l *line) address(dst *netip.Addr) bool {
 	}
 	*dst = a
 	return true
+}
+
+func isAddr(s string) bool {
+	_, err := parseAddr(s)
+	return err == nil
 }
 
 func parseAddr(s string) (netip.Addr, error) {

@@ -156,12 +156,12 @@ func (p *parser) missingOpen(next string) {
 	begins := kind == ValueBlock && next != "}" && p.kind(f.path, next) == Unknown ||
 		kind == Block && p.kind(inner, next) != Unknown
 	if !begins {
-		p.report(finding.Warning, "missing-brace", st.Pos(), fmt.Sprintf("%s has no {; it is read as %s { }", word, word), word+" { }")
+		p.report(finding.Warning, "missing-open-brace", st.Pos(), fmt.Sprintf("%s has no {; it is read as %s { }", word, word), word+" { }")
 		st.Block = &BlockBody{}
 		f.last = nil
 		return
 	}
-	p.report(finding.Warning, "missing-brace", st.Pos(), fmt.Sprintf("%s has no {; the lines up to the next } are read as its block", word), word+" {")
+	p.report(finding.Warning, "missing-open-brace", st.Pos(), fmt.Sprintf("%s has no {; the lines up to the next } are read as its block", word), word+" {")
 	p.push(st, kind, Pos{})
 }
 
