@@ -32,7 +32,7 @@ func exitOf(f *finding.Finding) int {
 		return f.Exit
 	case f.Exit == exitNone || silent[f.Rule] || f.Severity == finding.Note:
 		return 0
-	case f.Rule == "missing-parameter":
+	case f.Rule == "missing-parameter" && f.Severity == finding.Error:
 		return exitMissing
 	}
 	return exitConfig
