@@ -21,6 +21,7 @@ func build(tree *syntax.Tree, origins bool) (*Config, []finding.Finding) {
 		later:        map[string]syntax.Pos{},
 		byName:       map[string]*instance{},
 		groups:       map[string]*serverGroup{},
+		members:      map[*SyncGroup]map[string]Where{},
 		groupWeights: map[string]bool{},
 		defined:      map[string]bool{},
 	}
@@ -59,7 +60,8 @@ type builder struct {
 	later        map[string]syntax.Pos // vrrp_script names anywhere in the file
 	pending      []*instance
 	byName       map[string]*instance
-	groupWeights map[string]bool // sync groups with sync_group_tracking_weight
+	groupWeights map[string]bool                 // sync groups with sync_group_tracking_weight
+	members      map[*SyncGroup]map[string]Where // where they are named
 	groups       map[string]*serverGroup
 	servers      []*virtualServer
 	syncIDZero   bool // the sync daemon is one of lvs_sync_daemon_interface
