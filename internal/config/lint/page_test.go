@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/kaname-lb/kaname/internal/config"
-	"github.com/kaname-lb/kaname/internal/config/syntax"
 	"github.com/kaname-lb/kaname/internal/finding"
 )
 
@@ -102,10 +101,7 @@ func listed(fs []finding.Finding) string {
 
 // allFindings are those of the language and of all rules.
 func allFindings(p *Page, names []string) []finding.Finding {
-	files := syntax.MapFiles{}
-	for _, f := range p.Files {
-		files[f.Name] = f.Text
-	}
+	files := exampleFilesOf(p)
 	var all []finding.Finding
 	var nodes []Node
 	for i, name := range names {
