@@ -20,8 +20,8 @@ type checkReport struct {
 }
 
 func newCheck(a *app) *cobra.Command {
-	var asJSON, strict bool
-	var id string
+	var asJSON, asSARIF, strict bool
+	var id, rule string
 	c := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Say what is wrong with a configuration and what will really happen",
@@ -29,8 +29,15 @@ func newCheck(a *app) *cobra.Command {
 			"errors (the file would be refused), warnings (without effect, or not what was\n" +
 			"meant) and notes. Nothing on this host is changed or asked.\n\n" +
 			"Exit status: 0 no errors, 1 errors, 2 warnings with --strict.",
-		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(_ *cobra.Command, files []string) error {
+			switch {
+			case rule != "" && len(files) > 0:
+				return usageError("check --explain takes no files")
+			case rule != "":
+				return a.explain(rule)
+			case len(files) == 0:
+				return usageError("check needs the configuration FILE...")
+			}
 			if id == "" {
 				id = a.configID()
 			}
@@ -40,7 +47,11 @@ func newCheck(a *app) *cobra.Command {
 				reports[i] = a.check(file, id)
 				all = append(all, reports[i].Findings...)
 			}
-			if err := a.printReports(reports, asJSON); err != nil {
+			print := func() error { return a.printReports(reports, asJSON) }
+			if asSARIF {
+				print = func() error { return writeSARIF(a.env.Stdout, all) }
+			}
+			if err := print(); err != nil {
 				return err
 			}
 			switch worst := finding.Worst(all); {
@@ -54,6 +65,8 @@ func newCheck(a *app) *cobra.Command {
 	}
 	f := c.Flags()
 	f.BoolVar(&asJSON, "json", false, "print the findings as JSON")
+	f.BoolVar(&asSARIF, "sarif", false, "print the findings as SARIF 2.1.0, for code hosts and editors")
+	f.StringVar(&rule, "explain", "", "print the page of `RULE`: K062, or its name; all lists them")
 	f.BoolVar(&strict, "strict", false, "exit 2 when there are warnings")
 	f.StringVar(&id, "config-id", "", "`ID` that @ID lines are compared with (default the host name up to the first dot)")
 	return c

@@ -30,28 +30,28 @@ func TestRewrite(t *testing.T) {
 	if err := os.Symlink("a.conf", link); err != nil {
 		t.Fatal(err)
 	}
-	before, err := os.Stat(name)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for i, via := range []string{name, link} {
 		old, text := []string{"old", "new"}[i], []string{"new", "newest"}[i]
+		before, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := configio.Rewrite(via, []byte(old), []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 		if b, err := os.ReadFile(name); err != nil || string(b) != text {
 			t.Errorf("via %s: %q, %v", via, b, err)
 		}
-	}
-	after, err := os.Stat(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if after.Mode() != before.Mode() || int(after.Sys().(*syscall.Stat_t).Uid) != owner {
-		t.Errorf("mode %v, owner %d", after.Mode(), after.Sys().(*syscall.Stat_t).Uid)
-	}
-	if os.SameFile(before, after) {
-		t.Error("the file was overwritten in place")
+		after, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after.Mode() != before.Mode() || int(after.Sys().(*syscall.Stat_t).Uid) != owner {
+			t.Errorf("mode %v, owner %d", after.Mode(), after.Sys().(*syscall.Stat_t).Uid)
+		}
+		if os.SameFile(before, after) {
+			t.Error("the file was overwritten in place")
+		}
 	}
 	if l, err := os.Readlink(link); err != nil || l != "a.conf" {
 		t.Errorf("the link leads to %q, %v", l, err)
