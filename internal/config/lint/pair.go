@@ -25,7 +25,7 @@ func CheckPair(a, b Node) []finding.Finding {
 	c.instances = matchInstances(c.a, c.b)
 	c.services = matchServices(c.a, c.b)
 	for _, r := range pairRules {
-		if c.unrelated() && r.name != rulePairUnrelated {
+		if c.unrelated() && r.name != "pair-unrelated" {
 			continue
 		}
 		c.rule, c.severity = r.name, r.severity
