@@ -275,7 +275,9 @@ func (b *builder) unknown(l *line) {
 	switch {
 	case obsolete[l.kw] != "":
 		what += "; " + obsolete[l.kw]
+		fix = "remove it"
 	case s.word == "":
+		fix = "remove it, or correct the spelling"
 	case s.path == l.path:
 		what += "; did you mean " + s.word + "?"
 		fix = s.word
@@ -289,6 +291,9 @@ func (b *builder) unknown(l *line) {
 			}
 			fix += " " + w.Text
 		}
+		if l.st.Block != nil {
+			fix += " {"
+		}
 	default:
 		what += "; " + s.belongs()
 		fix = "look for a missing or extra brace before this line"
@@ -299,6 +304,10 @@ func (b *builder) unknown(l *line) {
 	}
 	b.report(sev, rule, l.st.Pos(), what, fix)
 }
+
+// Obsolete returns what became of a keyword of keepalived's past that is
+// unknown today and does nothing, "" when word is none.
+func Obsolete(word string) string { return obsolete[word] }
 
 // obsolete are keywords of keepalived's past that do nothing today.
 var obsolete = map[string]string{

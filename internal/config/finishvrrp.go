@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
@@ -43,7 +44,7 @@ func (b *builder) finishVersion(in *instance) {
 	// VRRPv2 has whole seconds on the wire (RFC 3768 §5.3.7).
 	rounded := max(time.Second, in.AdvertInterval.Round(time.Second))
 	if rounded != in.AdvertInterval {
-		b.warn("advert-interval-rounded", in.where("advert_int"), fmt.Sprintf("vrrp_instance %s: VRRP version 2 has whole seconds; advert_int %s becomes %s", in.Name, formatSeconds(in.AdvertInterval), formatSeconds(rounded)), "")
+		b.warn("advert-interval-rounded", in.where("advert_int"), fmt.Sprintf("vrrp_instance %s: VRRP version 2 has whole seconds; advert_int %s becomes %s", in.Name, formatSeconds(in.AdvertInterval), formatSeconds(rounded)), "version 3 on all nodes, which has hundredths of a second, or advert_int "+strconv.Itoa(int(rounded/time.Second)))
 		in.AdvertInterval = rounded
 	}
 }
