@@ -15,7 +15,7 @@ const module = "github.com/kaname-lb/kaname/internal/"
 // directly must not be on the list below.
 var pure = []string{
 	"lvs", "lvs/sched", "finding", "event", "snapshot",
-	"config", "config/syntax", "config/lint",
+	"config", "config/syntax", "config/lint", "config/dump", "config/format",
 	"vrrp", "health", "director/desired", "director/reconcile",
 	"connsync", "connsync/session", "connsync/pcap",
 }
@@ -43,7 +43,9 @@ var wings = map[string][]string{
 	"snapshot":            {"lvs"},
 	"config":              {"config/syntax"},
 	"config/syntax":       {},
+	"config/dump":         {"config", "config/syntax"},
 	"config/lint":         {"config", "config/syntax"},
+	"config/format":       {"config", "config/syntax"},
 	"config/configio":     {"config/syntax"},
 	"vrrp":                {},
 	"vrrp/vrrpio":         {"vrrp", "vrrp/announce"},
@@ -68,8 +70,9 @@ var wings = map[string][]string{
 	"director/keeper":     {},
 	"api":                 {},
 	"lab":                 {},
-	"cli":                 {"director", "director/keeper", "config/...", "api", "lab", "cli/ipvsadm", "connsync", "connsync/session", "connsync/watch", "connsync/screen"},
+	"cli":                 {"director", "director/keeper", "config/...", "api", "lab", "process", "cli/ipvsadm", "cli/keepalived", "connsync", "connsync/session", "connsync/watch", "connsync/screen"},
 	"cli/ipvsadm":         {},
+	"cli/keepalived":      {"config"},
 }
 
 // words may be imported by every room but those named in words themselves.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kaname-lb/kaname/internal/api"
+	"github.com/kaname-lb/kaname/internal/cli/keepalived"
 	"github.com/kaname-lb/kaname/internal/config/configio"
 	"github.com/kaname-lb/kaname/internal/config/syntax"
 )
@@ -22,8 +23,9 @@ import (
 // (package director) and of the ipvs face (package ipvsadm).
 const (
 	ExitOK           = 0
-	ExitFailed       = 1  // what was asked for failed; check: the file has errors
+	ExitFailed       = 1  // what was asked for failed; check: the file has errors; fmt --list: a file would change
 	ExitWarnings     = 2  // check --strict: warnings and no errors
+	ExitUnusable     = 2  // fmt: a file cannot be read or written
 	ExitNotRunning   = 3  // no director answers on the control socket
 	ExitNoPermission = 4  // root, or a capability, is needed
 	ExitUsage        = 64 // the command line makes no sense
@@ -43,6 +45,8 @@ type Env struct {
 	HostName func() (string, error)
 	// HostOf names an address for listings without -n, "" when it has no name.
 	HostOf func(ctx context.Context, a netip.Addr) string
+	// Host is what `keepalived -t` asks.
+	Host keepalived.Host
 }
 
 // OSEnv returns the Env of this process.
@@ -60,6 +64,7 @@ func OSEnv() Env {
 			}
 			return strings.TrimSuffix(names[0], ".")
 		},
+		Host: thisHost(),
 	}
 }
 
@@ -72,7 +77,7 @@ type app struct {
 
 // subcommands make the commands below the root, in the order of the help.
 var subcommands = []func(*app) *cobra.Command{
-	newRun, newCheck, newStatus, newIPVS, newReload, newWatch, newLab, newVersion,
+	newRun, newCheck, newFmt, newDump, newStatus, newIPVS, newReload, newWatch, newLab, newVersion,
 }
 
 // exitError is an error with the exit status it means. A nil err has been
@@ -98,8 +103,11 @@ func Main(ctx context.Context, env Env, args []string) int {
 		args = []string{"kaname"}
 	}
 	a := &app{env: env}
-	if filepath.Base(args[0]) == "ipvsadm" {
+	switch filepath.Base(args[0]) {
+	case "ipvsadm":
 		args = append([]string{args[0], "ipvs"}, args[1:]...)
+	case "keepalived":
+		return a.keepalived(args[1:])
 	}
 	root := a.root()
 	root.SetArgs(args[1:])

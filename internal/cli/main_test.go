@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/kaname-lb/kaname/internal/cli"
+	"github.com/kaname-lb/kaname/internal/cli/keepalived"
+	"github.com/kaname-lb/kaname/internal/config"
 	"github.com/kaname-lb/kaname/internal/config/configio"
 )
 
@@ -23,6 +26,14 @@ func TestMainIsAFunction(t *testing.T) {
 		{"a name only", []string{"/usr/sbin/kaname"}, cli.ExitOK, "Available Commands:", ""},
 		{"the other face", []string{"/usr/sbin/ipvsadm", "--version"}, cli.ExitOK, "ipvsadm v1.31", ""},
 		{"the other face, nobody there", []string{"ipvsadm", "--run-dir", t.TempDir()}, cli.ExitNotRunning, "", "no kaname runs here"},
+		{"keepalived's version", []string{"/usr/sbin/keepalived", "--version"}, cli.ExitOK, "", "Keepalived v2.2.7 (kaname "},
+		{"keepalived's help", []string{"keepalived", "-h"}, cli.ExitOK, "", "--signum=NAME"},
+		{"keepalived's signals", []string{"keepalived", "--signum=JSON"}, cli.ExitOK, "36\n", ""},
+		{"keepalived, no such option", []string{"keepalived", "-Z"}, 1, "", "Unknown option -Z\n"},
+		{"keepalived, other words", []string{"keepalived", "-t", "-f", "testdata/face/good.conf", "more"}, 0, "Unexpected argument(s): more\n", ""},
+		{"keepalived -t", []string{"keepalived", "-t", "-f", "testdata/face/good.conf"}, 0, "", ""},
+		{"keepalived -t of a bad file", []string{"keepalived", "-t", "-f", "testdata/face/bad.conf"}, 5, "", "(testdata/face/bad.conf: Line 4) "},
+		{"keepalived -t of no file", []string{"keepalived", "-t", "-f", "testdata/face/none.conf"}, 5, "", "(testdata/face/none.conf) no such file"},
 		{"a file that is not there", []string{"kaname", "check", t.TempDir() + "/no.conf"}, cli.ExitFailed, "refused, 1 error", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -42,6 +53,29 @@ func env(out, errs io.Writer) cli.Env {
 		Files:    configio.OS{},
 		Open:     func(string) (io.ReadCloser, error) { return nil, errors.New("no such file") },
 		HostName: func() (string, error) { return "", errors.New("no name") },
+		Host: keepalived.Host{
+			Interface: func(name string) (bool, bool) { return name == "eth0", false },
+			Program:   func(string) error { return nil },
+			Secure:    func(string, config.User) error { return nil },
+			User:      func(string, string) error { return nil },
+		},
+	}
+}
+
+// TestTestLog: -tFILE writes there, and FILE is nobody else's.
+func TestTestLog(t *testing.T) {
+	var out, errs bytes.Buffer
+	log := t.TempDir() + "/log"
+	code := cli.Main(t.Context(), env(&out, &errs), []string{"keepalived", "-t" + log, "-f", "testdata/face/bad.conf"})
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code != 5 || errs.Len()+out.Len() > 0 || !strings.Contains(string(text), "(testdata/face/bad.conf: Line 4) ") {
+		t.Errorf("status %d, stderr %q, log %q", code, &errs, text)
+	}
+	if st, err := os.Stat(log); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", st.Mode(), err)
 	}
 }
 

@@ -39,11 +39,17 @@ func (b *builder) checker(l *line, rs *realServer) bool {
 	}
 	l.each(c.Checker, func(l *line) bool { return b.checkerKeyword(l, c) })
 	if what, fix := c.useless(rs); what != "" {
+		l.told = true
 		l.warn("checker-dropped", what+"; the server counts as up without it", fix)
 		return true
 	}
 	rs.checkers = append(rs.checkers, c)
-	rs.checkers = append(rs.checkers, c.hosts...)
+	for _, h := range c.hosts {
+		own := h.inherit.ConnectTimeout
+		h.inherit, h.LogAll, h.HELOName = c.inherit, c.LogAll, c.HELOName
+		h.inherit.ConnectTimeout = own
+		rs.checkers = append(rs.checkers, h)
+	}
 	return true
 }
 

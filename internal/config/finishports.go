@@ -30,7 +30,7 @@ func (b *builder) finishEndpoints(vs *virtualServer, seen map[serviceKey]Where) 
 				b.duplicate(vs, *e, first)
 			}
 			reported = true
-			e.NotRun = "another virtual_server, at " + first.String() + ", has it already"
+			e.NotRun = "another virtual_server has it already"
 		}
 		if e.NotRun == "" {
 			running++
@@ -106,9 +106,17 @@ func (b *builder) realPort(vs *virtualServer, rs *realServer) {
 			b.warn("port-not-changed", rs.at, fmt.Sprintf("real_server %s: %s cannot change the port, and the addresses of group %s have several: %d is used only by those that have it", rs.Addr, rs.Method, vs.Group, rs.Port), "real_server "+rs.Addr.String()+", or lb_kind NAT")
 		}
 	case rs.Port != port:
-		b.warn("port-not-changed", rs.at, fmt.Sprintf("real_server %s: %s cannot change the port; %s is used, not %d", rs.Addr, rs.Method, portName(port), rs.Port), fmt.Sprintf("real_server %s %d, or lb_kind NAT", rs.Addr, port))
+		b.warn("port-not-changed", rs.at, fmt.Sprintf("real_server %s: %s cannot change the port; %s is used, not %d", rs.Addr, rs.Method, portName(port), rs.Port), fmt.Sprintf("real_server %s, or lb_kind NAT", endpoint(rs.Addr, port)))
 		rs.Port = port
 	}
+}
+
+// endpoint is an address and port as a file has them.
+func endpoint(a netip.Addr, port uint16) string {
+	if port == 0 {
+		return a.String()
+	}
+	return fmt.Sprintf("%s %d", a, port)
 }
 
 // portName is a port for reading.

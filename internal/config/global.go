@@ -98,7 +98,7 @@ func (b *builder) dynamicInterfaces(l *line, g *Global) {
 	default:
 		l.next++
 		g.DynamicInterfaces = firstOf(g.DynamicInterfaces, "yes")
-		l.badValue(w, fmt.Sprintf("dynamic_interfaces knows no %q; interfaces may be missing, and nothing more", w.Text), "dynamic_interfaces allow_if_changes", "")
+		b.warn("invalid-value", w.Pos, fmt.Sprintf("dynamic_interfaces knows no %q; interfaces may be missing, and nothing more", w.Text), "dynamic_interfaces allow_if_changes")
 	}
 }
 

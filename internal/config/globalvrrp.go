@@ -73,7 +73,7 @@ func (b *builder) noInterval(l *line) bool {
 // extraGARP reads [all] SECS.
 func (b *builder) extraGARP(l *line, d *GlobalVRRP) {
 	if l.kw == "vrrp_vmac_garp_intvl" {
-		l.warn("old-spelling", "vrrp_vmac_garp_intvl is an old name of vrrp_garp_extra_if", "vrrp_garp_extra_if "+words(l))
+		l.note("deprecated", "vrrp_vmac_garp_intvl is an old name of vrrp_garp_extra_if", "vrrp_garp_extra_if "+words(l))
 	}
 	x := ExtraGARP{All: l.accept("all")}
 	secs := 0
@@ -141,12 +141,12 @@ func (b *builder) rxBufs(l *line, d *GlobalVRRP) {
 			l.badValue(w, fmt.Sprintf("vrrp_rx_bufs_policy is MTU, ADVERT or a number of bytes, not %q", w.Text), "vrrp_rx_bufs_policy MTU", "nothing")
 			continue
 		}
-		d.RxBufsPolicy = b.stronger(l, w, d.RxBufsPolicy, p)
+		d.RxBufsPolicy = b.stronger(w, d.RxBufsPolicy, p)
 	}
 }
 
 // stronger returns which of two policies counts.
-func (b *builder) stronger(l *line, w syntax.Word, have, next string) string {
+func (b *builder) stronger(w syntax.Word, have, next string) string {
 	rank := func(s string) int {
 		switch s {
 		case "":

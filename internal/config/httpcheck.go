@@ -170,6 +170,10 @@ func finishHTTP(vs *virtualServer, rs *realServer, c *checker) {
 			u.Statuses = []StatusRange{{200, 299}}
 		}
 	}
+	same := func(u URL) bool { return u.SNI == c.URLs[0].SNI }
+	if !slices.ContainsFunc(c.URLs, func(u URL) bool { return !same(u) }) {
+		c.SNIName = firstOf(c.SNIName, c.URLs[0].SNI)
+	}
 }
 
 // firstOf returns the first that is not empty.

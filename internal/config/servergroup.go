@@ -37,6 +37,7 @@ func (b *builder) serverGroup(l *line) {
 	})
 	if first := b.groups[name]; first != nil {
 		l.warn("duplicate-name", fmt.Sprintf("virtual_server_group %s is defined again; the first one, at %s, is used", name, first.at.Place()), "give it another name")
+		l.b.exits(exitNone)
 		return
 	}
 	b.groups[name] = g
@@ -167,7 +168,12 @@ func (l *line) port() (uint16, bool) {
 	w, _ := l.word()
 	v, err := strconv.ParseUint(w.Text, 10, 16)
 	if err != nil || v == 0 && strings.Trim(w.Text, "0") != "" {
-		l.badValue(w, fmt.Sprintf("%q is no port (1 to 65535)", w.Text), "", "")
+		kept := "nothing"
+		what := fmt.Sprintf("%q is no port (1 to 65535)", w.Text)
+		if l.st.Block != nil {
+			kept, what = "", what+"; the block is skipped"
+		}
+		l.badValue(w, what, "", kept)
 		l.next = len(l.st.Words)
 		return 0, false
 	}

@@ -11,26 +11,26 @@ import (
 // ended by a newline.
 func Render(f Finding) string {
 	var b strings.Builder
-	b.WriteString(clean(f.String()))
+	b.WriteString(Clean(f.String()))
 	b.WriteByte('\n')
 	if f.Source != "" {
-		b.WriteString("    " + clean(f.Source) + "\n")
+		b.WriteString("    " + Clean(f.Source) + "\n")
 		if f.Where.Col > 0 {
 			b.WriteString("    " + caretIndent(f.Source, f.Where.Col-1) + "^\n")
 		}
 	}
 	if f.Evidence != "" {
-		b.WriteString("    " + clean(f.Evidence) + "\n")
+		b.WriteString("    " + Clean(f.Evidence) + "\n")
 	}
 	if f.Fix != "" {
-		b.WriteString("    fix: " + clean(f.Fix) + "\n")
+		b.WriteString("    fix: " + Clean(f.Fix) + "\n")
 	}
 	return b.String()
 }
 
-// clean replaces control characters, so that a hostile file cannot drive the
+// Clean replaces control characters, so that a hostile file cannot drive the
 // terminal it is shown on.
-func clean(s string) string {
+func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\t' && (r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0)) {
 			return '\uFFFD'

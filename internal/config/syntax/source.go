@@ -18,7 +18,7 @@ const (
 	Comment                 // a comment alone on its line
 	Text                    // a statement, with the brace that follows it if any
 	Close                   // a closing brace
-	Raw                     // a line that cannot be cut at braces: @id, ~SEQ, $NAME=, include, lines with $NAME
+	Raw                     // a line that is kept whole: @id, ~SEQ, $NAME=, include, lines with $NAME or \\#
 	Cont                    // a further line of a definition, kept to the byte
 )
 
@@ -47,6 +47,9 @@ type cutter struct {
 	src   *Source
 	depth int
 	cont  bool // the line continues a definition
+	// markLine is the last line of an @id that opened or closed blocks, and
+	// marked by how many.
+	markLine, marked int
 }
 
 func (c *cutter) add(it Item) { c.src.Items = append(c.src.Items, it) }
@@ -69,14 +72,23 @@ func (c *cutter) line(l string, n int) {
 		c.add(Item{Kind: Blank, Line: n, Col: 1, Depth: c.depth})
 	case t.s == "":
 		c.add(Item{Kind: Comment, Comment: note, Line: n, Col: end + 1, Depth: c.depth})
-	case special(t.s) || strings.Contains(t.s, "$") || strings.Contains(l, "\x00"):
+	case special(t.s) || strings.Contains(t.s, "$") || strings.Contains(l, "\x00") || escapes(t):
 		c.raw(t.s, note, n, col)
 	default:
 		c.cut(t.s, note, n, col)
 	}
 }
 
-// raw keeps a line in one piece and counts its braces.
+// escapes reports whether the line has a mark behind a backslash. To
+// keepalived before 2.3 a comment begins there: cut at braces, the line would
+// show it what was hidden.
+func escapes(t text) bool {
+	_, first := unescape(t)
+	return first >= 0
+}
+
+// raw keeps a line in one piece and counts its braces, but for those of an
+// include, which belong to the file's name.
 func (c *cutter) raw(s, note string, n, col int) {
 	it := Item{Kind: Raw, Text: s, Comment: note, Line: n, Col: col, Depth: c.depth}
 	mark := s
@@ -90,10 +102,18 @@ func (c *cutter) raw(s, note string, n, col int) {
 		c.add(it)
 		return
 	}
+	if _, include := includeMode(word(mark)); include && word(mark) != mark {
+		c.add(it)
+		return
+	}
+	before := c.depth
 	for rest := s; ; {
 		i, b := brace(rest)
 		switch b {
 		case 0:
+			if s[0] == '@' {
+				c.alternative(&it, before, n)
+			}
 			c.add(it)
 			return
 		case '{':
@@ -104,6 +124,26 @@ func (c *cutter) raw(s, note string, n, col int) {
 		}
 		rest = rest[i+1:]
 	}
+}
+
+// alternative counts the block that lines with different marks open, one
+// below the other, once: at most one of them is read.
+func (c *cutter) alternative(it *Item, before, n int) {
+	by := c.depth - before
+	prev := len(c.src.Items) - 1
+	if by != 0 && by == c.marked && n == c.markLine+1 && word(c.src.Items[prev].Text) != word(it.Text) {
+		c.depth = before
+		it.Depth = c.src.Items[prev].Depth
+	}
+	c.marked, c.markLine = by, n
+}
+
+// word returns what stands before the first blank.
+func word(s string) string {
+	if n := strings.IndexAny(s, blanks); n >= 0 {
+		return s[:n]
+	}
+	return s
 }
 
 // cut makes one item of each statement and closing brace. The line's comment
@@ -118,11 +158,17 @@ func (c *cutter) cut(s, note string, n, col int) {
 			return
 		}
 		it := Item{Kind: Text, Text: t, Line: n, Col: col, Depth: c.depth}
+		rest := ""
+		if b != 0 {
+			rest = strings.TrimLeft(s[i+1:], blanks)
+		}
 		switch b {
 		case '{':
 			it.Opens = true
 			c.depth++
-			c.add(it)
+			if t != "" || !c.join(rest == "" && note != "") {
+				c.add(it)
+			}
 		case '}':
 			if t != "" {
 				c.add(it)
@@ -134,7 +180,6 @@ func (c *cutter) cut(s, note string, n, col int) {
 			s = ""
 			continue
 		}
-		rest := strings.TrimLeft(s[i+1:], blanks)
 		col += len(s) - len(rest)
 		s = rest
 		if s != "" && special(s) {
@@ -142,7 +187,30 @@ func (c *cutter) cut(s, note string, n, col int) {
 			return
 		}
 	}
-	c.src.Items[len(c.src.Items)-1].Comment = note
+	if note != "" {
+		c.src.Items[len(c.src.Items)-1].Comment = note
+	}
+}
+
+// join puts a brace that begins a line behind the statement before it, when
+// nothing but empty lines stands between. A comment can follow only one of
+// them: noted says that one follows the brace.
+func (c *cutter) join(noted bool) bool {
+	last := len(c.src.Items) - 1
+	for last >= 0 && c.src.Items[last].Kind == Blank {
+		last--
+	}
+	if last < 0 {
+		return false
+	}
+	it := &c.src.Items[last]
+	if it.Kind != Text || it.Text == "" || it.Opens || strings.Count(it.Text, `"`)%2 != 0 || noted && it.Comment != "" ||
+		len(it.Text)+len(it.Comment)+len(" { ") > maxLine {
+		return false
+	}
+	it.Opens = true
+	c.src.Items = c.src.Items[:last+1]
+	return true
 }
 
 // String prints the source: one statement a line, four blanks per block,
@@ -150,43 +218,46 @@ func (c *cutter) cut(s, note string, n, col int) {
 // comments as written. Printing what ParseSource makes of the result gives the
 // same text again.
 func (s *Source) String() string {
-	var b strings.Builder
-	for i, it := range s.Items {
-		// A brace on a line of its own joins the statement right before it.
-		joined := it.Kind == Text && it.Text == "" && i > 0 && joinable(s.Items[i-1])
-		if i > 0 && !joined {
-			b.WriteByte('\n')
-		}
-		if !joined && it.Kind != Blank && it.Kind != Cont {
-			b.WriteString(strings.Repeat("    ", it.Depth))
-		}
-		switch it.Kind {
-		case Blank:
-		case Close:
-			b.WriteByte('}')
-		default:
-			b.WriteString(it.Text)
-		}
-		if it.Opens {
-			if it.Text != "" || joined {
-				b.WriteByte(' ')
-			}
-			b.WriteByte('{')
-		}
-		if it.Comment != "" {
-			if it.Kind != Comment {
-				b.WriteByte(' ')
-			}
-			b.WriteString(it.Comment)
-		}
-	}
-	if len(s.Items) > 0 {
-		b.WriteByte('\n')
-	}
-	return b.String()
+	text, _ := s.Print()
+	return text
 }
 
-// joinable reports whether a brace can be printed behind the item.
-func joinable(it Item) bool {
-	return it.Kind == Text && it.Text != "" && !it.Opens && it.Comment == "" && strings.Count(it.Text, `"`)%2 == 0
+// Print is String, and returns for each line the Item.Line of what it shows.
+func (s *Source) Print() (text string, from []int) {
+	var b strings.Builder
+	for _, it := range s.Items {
+		it.print(&b)
+		b.WriteByte('\n')
+		from = append(from, it.Line)
+	}
+	return b.String(), from
+}
+
+// maxLine is how many bytes of a line keepalived reads: it takes the rest for
+// another line.
+const maxLine = 1022
+
+// print writes the item's line, with less indent where keepalived would
+// otherwise cut it.
+func (it Item) print(b *strings.Builder) {
+	l := it.Text
+	if it.Opens && l != "" {
+		l += " "
+	}
+	if it.Opens {
+		l += "{"
+	}
+	if it.Kind == Close {
+		l = "}"
+	}
+	if it.Comment != "" {
+		if l != "" && len(l)+len(it.Comment) < maxLine {
+			l += " "
+		}
+		l += it.Comment
+	}
+	if it.Kind != Blank && it.Kind != Cont {
+		b.WriteString(strings.Repeat(" ", max(0, min(4*it.Depth, maxLine-len(l)))))
+	}
+	b.WriteString(l)
 }
