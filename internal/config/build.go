@@ -107,6 +107,16 @@ func (b *builder) warn(rule string, at syntax.Pos, what, fix string) {
 	b.report(finding.Warning, rule, at, what, fix)
 }
 
+// unsaid runs fn, whose findings keepalived -t has no word about.
+func (b *builder) unsaid(fn func() bool) bool {
+	n := len(b.findings)
+	ok := fn()
+	for i := n; i < len(b.findings); i++ {
+		b.findings[i].Exit = exitNone
+	}
+	return ok
+}
+
 // each calls handle for the statements of a block. What handle does not know
 // the table may read; the rest is no keyword at all.
 func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any, handle func(*line) bool) {
@@ -121,12 +131,17 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 		if l.key.Shape == syntax.Plain && st.Block != nil {
 			b.warn("unexpected-block", st.Pos(), l.kw+" takes no { }; the block is skipped (keepalived would read it as part of the enclosing one, and end that at the })", "")
 		}
-		l.first = firsts[l.kw]
+		if l.key.Repeat == RepeatFirst {
+			l.first = firsts[l.kw]
+		}
 		if !handle(l) && !l.set(dst) {
 			l.unsupported("")
 			continue
 		}
-		if l.key.Repeat == RepeatFirst && !l.first.IsValid() && l.refused == 0 {
+		if l.key.Repeat == RepeatReplace && firsts[l.kw].IsValid() {
+			l.warn("repeated-keyword", fmt.Sprintf("%s is given again; it replaces the one at %s", l.kw, firsts[l.kw].Place()), "keep one")
+		}
+		if (l.key.Repeat == RepeatFirst && !l.first.IsValid() || l.key.Repeat == RepeatReplace) && l.refused == 0 {
 			if firsts == nil {
 				firsts = map[string]syntax.Pos{}
 			}

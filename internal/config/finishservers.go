@@ -45,7 +45,7 @@ func (b *builder) finishGroup(vs *virtualServer) bool {
 	vs.Endpoints = slices.Clone(g.endpoints)
 	switch {
 	case len(vs.Endpoints) == 0:
-		b.warn("empty-group", vs.at, fmt.Sprintf("virtual_server_group %s has no usable entry; the virtual_server is left out", vs.Group), "")
+		b.warn("unknown-group", vs.at, fmt.Sprintf("virtual_server_group %s has no usable entry; the virtual_server is left out", vs.Group), "")
 		return false
 	case vs.IPFamily == "" && mixedMark(vs.Endpoints):
 		b.warn("invalid-value", vs.at, fmt.Sprintf("virtual_server_group %s holds IPv4, IPv6 and a fwmark without a family; the virtual_server is left out", vs.Group), "fwmark N inet, or inet6")
@@ -234,10 +234,7 @@ func (b *builder) finishChecker(vs *virtualServer, rs *realServer, c *checker, o
 	case UDPCheck:
 		b.replyLengths(c)
 	}
-	ip, port := rs.Addr, rs.Port
-	if c.ConnectIP.IsValid() {
-		ip = c.ConnectIP
-	}
+	ip, port := c.target(rs), rs.Port
 	if c.ConnectPort != 0 {
 		port = uint16(c.ConnectPort)
 	}
@@ -256,7 +253,11 @@ func (b *builder) finishQuorum(vs *virtualServer) {
 	for _, rs := range vs.RealServers {
 		total += rs.Weight
 	}
-	if vs.Quorum > total && total > 0 {
+	if total == 0 {
+		b.warn("no-weight", vs.at, fmt.Sprintf("virtual_server %s: the weights of its servers add up to 0, so no quorum is ever reached", vs.Name), "a weight above 0")
+		return
+	}
+	if vs.Quorum > total {
 		b.warn("quorum-lowered", vs.where("quorum"), fmt.Sprintf("virtual_server %s: quorum %d is above the total weight %d and is lowered to it", vs.Name, vs.Quorum, total), "")
 		vs.Quorum = total
 	}

@@ -137,7 +137,7 @@ func (b *builder) rxBufs(l *line, d *GlobalVRRP) {
 		v, junk, number := leadingInt(w.Text)
 		switch {
 		case p == "MTU" || p == "ADVERT":
-		case !number || junk != "" || v < 1 || v > math.MaxInt32:
+		case !number || junk != "" || v < 0 || v > math.MaxInt32:
 			l.badValue(w, fmt.Sprintf("vrrp_rx_bufs_policy is MTU, ADVERT or a number of bytes, not %q", w.Text), "vrrp_rx_bufs_policy MTU", "nothing")
 			continue
 		}

@@ -31,7 +31,7 @@ func (b *builder) url(l *line, c *checker) {
 		l.warn("checker-dropped", "url without path is dropped", "path /")
 		return
 	case u.RegexMax != nil && *u.RegexMax < u.RegexMin:
-		l.warn("invalid-value", fmt.Sprintf("url %s: regex_max_offset %d is below regex_min_offset %d: the check can never pass", u.Path, *u.RegexMax, u.RegexMin), "")
+		l.warn("no-effect", fmt.Sprintf("url %s: regex_max_offset %d is below regex_min_offset %d: the check can never pass", u.Path, *u.RegexMax, u.RegexMin), "")
 	case u.Regex == "" && (u.RegexNoMatch || len(u.RegexOptions) > 0 || u.RegexMin > 0 || u.RegexMax != nil || u.RegexStack != [2]int{}):
 		l.warn("no-effect", fmt.Sprintf("url %s: regex_* does nothing without regex", u.Path), "regex \"PATTERN\"")
 	}
@@ -39,11 +39,25 @@ func (b *builder) url(l *line, c *checker) {
 }
 
 func (b *builder) urlKeyword(l *line, u *URL) bool {
-	switch l.kw {
-	case "digest":
+	switch {
+	case l.kw == "digest":
 		b.digest(l, u)
-	case "status_code":
+	case l.kw == "status_code" && l.left() > 0:
 		b.statusCodes(l, u)
+	case l.kw == "status_code" || strings.HasPrefix(l.kw, "regex"):
+		return b.unsaid(func() bool { return b.regexKeyword(l, u) })
+	default:
+		return false
+	}
+	return true
+}
+
+// regexKeyword reads what the body is compared with; keepalived only logs what
+// is wrong there.
+func (b *builder) regexKeyword(l *line, u *URL) bool {
+	switch l.kw {
+	case "status_code":
+		l.word()
 	case "regex":
 		b.regex(l, u)
 	case "regex_options":
@@ -51,7 +65,7 @@ func (b *builder) urlKeyword(l *line, u *URL) bool {
 	case "regex_stack":
 		b.regexStack(l, u)
 	default:
-		return false
+		return l.set(u)
 	}
 	return true
 }
@@ -71,10 +85,6 @@ func (b *builder) digest(l *line, u *URL) {
 
 // statusCodes reads N or N-M, any number of them.
 func (b *builder) statusCodes(l *line, u *URL) {
-	if l.left() == 0 {
-		l.word()
-		return
-	}
 	for l.left() > 0 {
 		w, _ := l.word()
 		from, to, ranged := cutByte(w.Text, '-')

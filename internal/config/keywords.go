@@ -48,10 +48,11 @@ type Repeat uint8
 
 // What a second keyword does.
 const (
-	RepeatLast   Repeat = iota // it replaces the first
-	RepeatFirst                // it is ignored
-	RepeatAppend               // both count
-	RepeatFlag                 // it changes nothing
+	RepeatLast    Repeat = iota // it replaces the first
+	RepeatFirst                 // it is ignored
+	RepeatAppend                // both count
+	RepeatFlag                  // it changes nothing
+	RepeatReplace               // it replaces the first, with a message
 )
 
 // Standing says what kaname does with a keyword that it knows.
@@ -149,7 +150,7 @@ func parseKeyword(f []string) *Keyword {
 
 var (
 	shapes    = map[string]syntax.Kind{"line": syntax.Plain, "block": syntax.Block, "values": syntax.ValueBlock}
-	repeats   = map[string]Repeat{"last": RepeatLast, "first": RepeatFirst, "append": RepeatAppend, "flag": RepeatFlag}
+	repeats   = map[string]Repeat{"last": RepeatLast, "first": RepeatFirst, "append": RepeatAppend, "flag": RepeatFlag, "replace": RepeatReplace}
 	standings = map[string]Standing{"runs": Runs, "later": Later, "never": Never}
 )
 
