@@ -14,7 +14,7 @@ const (
 var silent = map[string]bool{
 	"extra-words": true, "unquoted-command": true, "flag-with-value": true, "not-supported": true,
 	"no-effect-here": true, "no-effect": true, "deprecated": true, "duplicate-virtual-server": true,
-	"unknown-group": true, "nothing-to-run": true, "include-skipped": true, "short-sync-key": true,
+	"unknown-group": true, "nothing-to-run": true, "include-skipped": true, "short-sync-key": true, "sorry-before-method": true,
 }
 
 // exitOf is the status that keepalived -t would end with for a finding of the

@@ -35,10 +35,12 @@ func (b *builder) finishEndpoints(vs *virtualServer, seen map[lvs.ServiceKey]Whe
 		g := b.groups[vs.Group]
 		if g == nil {
 			what := fmt.Sprintf("there is no virtual_server_group %s; the virtual_server is left out", vs.Group)
+			fix := "virtual_server_group " + vs.Group + " { IP PORT }"
 			if s := nearest(b.groups, vs.Group); s != "" {
 				what += "; did you mean " + s + "?"
+				fix = "virtual_server group " + s
 			}
-			b.warn("unknown-group", vs.at, what, "")
+			b.warn("unknown-group", vs.at, what, fix)
 			vs.leftOut = true
 			return
 		}
@@ -229,7 +231,7 @@ func (b *builder) finishSorry(vs *virtualServer) {
 	}
 	if port, same := vs.servicePort(); same && (s.Port == 0 || s.Method != lvs.NAT && s.Port != port) {
 		if s.Port != 0 {
-			b.warn("port-not-changed", s.at, fmt.Sprintf("sorry_server %s: %s cannot change the port; %d is used, not %d", s.Addr, s.Method, port, s.Port), "")
+			b.warn("port-not-changed", s.at, fmt.Sprintf("sorry_server %s: %s cannot change the port; %d is used, not %d", s.Addr, s.Method, port, s.Port), fmt.Sprintf("sorry_server %s %d", s.Addr, port))
 		}
 		s.Port = port
 	}
@@ -243,11 +245,11 @@ func (b *builder) finishQuorum(vs *virtualServer) {
 		total += rs.Weight
 	}
 	if vs.Quorum > total && total > 0 {
-		b.warn("quorum-lowered", vs.where("quorum"), fmt.Sprintf("virtual_server %s: quorum %d is above the total weight %d and is lowered to it", vs.Name, vs.Quorum, total), "")
+		b.warn("quorum-lowered", vs.where("quorum"), fmt.Sprintf("virtual_server %s: quorum %d is above the total weight %d and is lowered to it, so that one server down loses it", vs.Name, vs.Quorum, total), "quorum 1")
 		vs.Quorum = total
 	}
 	if vs.Hysteresis >= vs.Quorum {
-		b.warn("hysteresis-lowered", vs.where("hysteresis"), fmt.Sprintf("virtual_server %s: hysteresis %d must be below quorum %d and is lowered to %d", vs.Name, vs.Hysteresis, vs.Quorum, vs.Quorum-1), "")
+		b.warn("hysteresis-lowered", vs.where("hysteresis"), fmt.Sprintf("virtual_server %s: hysteresis %d must be below quorum %d and is lowered to %d", vs.Name, vs.Hysteresis, vs.Quorum, vs.Quorum-1), fmt.Sprintf("hysteresis %d", vs.Quorum-1))
 		vs.Hysteresis = vs.Quorum - 1
 	}
 }
