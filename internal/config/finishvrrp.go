@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
@@ -43,7 +44,7 @@ func (b *builder) finishVersion(in *instance) {
 	// VRRPv2 has whole seconds on the wire (RFC 3768 §5.3.7).
 	rounded := max(time.Second, in.AdvertInterval.Round(time.Second))
 	if rounded != in.AdvertInterval {
-		b.warn("advert-interval-rounded", in.where("advert_int"), fmt.Sprintf("vrrp_instance %s: VRRP version 2 has whole seconds; advert_int %s becomes %s", in.Name, formatSeconds(in.AdvertInterval), formatSeconds(rounded)), "")
+		b.warn("advert-interval-rounded", in.where("advert_int"), fmt.Sprintf("vrrp_instance %s: VRRP version 2 has whole seconds; advert_int %s becomes %s", in.Name, formatSeconds(in.AdvertInterval), formatSeconds(rounded)), "version 3 on all nodes, which has hundredths of a second, or advert_int "+strconv.Itoa(int(rounded/time.Second)))
 		in.AdvertInterval = rounded
 	}
 }
@@ -110,7 +111,7 @@ func (b *builder) finishTracking(in *instance) {
 	}
 	drop := func(t Track, weight int) bool {
 		if weight != 0 {
-			b.warnAt("weight-ignored", t.Where, fmt.Sprintf("vrrp_instance %s: priority 255 does not change; tracking %s with a weight is ignored", in.Name, t.Name), "priority 254, or no weight")
+			b.warnAt("owner-weight", t.Where, fmt.Sprintf("vrrp_instance %s: priority 255 does not change; tracking %s with a weight is ignored", in.Name, t.Name), "priority 254, or no weight")
 		}
 		return weight != 0
 	}
@@ -235,14 +236,14 @@ func (b *builder) groupTracking(g *SyncGroup, byName map[string]*instance) {
 		fix := "put the tracking into vrrp_sync_group " + g.Name
 		for i, t := range in.TrackInterfaces {
 			if t.Weight != 0 {
-				b.warnAt("weight-ignored", t.Where, fmt.Sprintf("vrrp_instance %s is in a sync group: the weight of %s is ignored, and its failure is a FAULT", m, t.Name), fix)
+				b.warnAt("member-weight", t.Where, fmt.Sprintf("vrrp_instance %s is in a sync group: the weight of %s is ignored, and its failure is a FAULT", m, t.Name), fix)
 				in.TrackInterfaces[i].Weight = 0
 			}
 		}
 		in.TrackScripts = slices.DeleteFunc(in.TrackScripts, func(t Track) bool {
 			weighted := b.scriptWeight(t) != 0
 			if weighted {
-				b.warnAt("weight-ignored", t.Where, fmt.Sprintf("vrrp_instance %s is in a sync group: tracking %s with a weight is ignored", m, t.Name), fix)
+				b.warnAt("member-weight", t.Where, fmt.Sprintf("vrrp_instance %s is in a sync group: tracking %s with a weight is ignored", m, t.Name), fix)
 			}
 			return weighted
 		})
@@ -262,7 +263,7 @@ func (b *builder) syncGroup(l *line) {
 		switch l.kw {
 		case "group":
 			if hasGroup.IsValid() {
-				l.warn("repeated-keyword", fmt.Sprintf("group is given again; the first one, at %s, stays", hasGroup.Place()), "one block group")
+				l.warn("repeated-first", fmt.Sprintf("group is given again; the first one, at %s, stays", hasGroup.Place()), "one block group")
 				return true
 			}
 			hasGroup = l.st.Pos()

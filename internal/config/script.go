@@ -26,7 +26,7 @@ func (l *line) command(dst *Command, users bool) {
 		return
 	}
 	if users && dst.Set() {
-		l.warn("repeated-keyword", fmt.Sprintf("%s is given again; the first one, at %s, stays", l.kw, dst.Where), "remove one")
+		l.warn("repeated-command", fmt.Sprintf("%s is given again; the first one, at %s, stays", l.kw, dst.Where), "remove one")
 		return
 	}
 	argv, err := syntax.SplitCommand(ws[1].Text)
@@ -109,7 +109,7 @@ func (b *builder) script(l *line) {
 			l.user(&user)
 		case "init_fail":
 			l.flag(&s.InitFail)
-			l.note("no-effect", "init_fail has no effect once an instance tracks the script: the first result decides alone", "remove it")
+			l.note("init-fail", "init_fail has no effect once an instance tracks the script: the first result decides alone", "remove it")
 		default:
 			return false
 		}
@@ -122,7 +122,7 @@ func (b *builder) script(l *line) {
 	case !s.Command.Set():
 		l.warn("script-missing", fmt.Sprintf("vrrp_script %s has no script and is dropped", name), `script "/path/to/command argument"`)
 	case first != nil:
-		l.warn("duplicate-name", fmt.Sprintf("vrrp_script %s is defined again; the first one, at %s, is used", name, first.Where), "give it another name")
+		l.warn("duplicate-script", fmt.Sprintf("vrrp_script %s is defined again; the first one, at %s, is used", name, first.Where), "give it another name")
 	default:
 		b.scripts[name] = s
 		b.cfg.Scripts = append(b.cfg.Scripts, s)
