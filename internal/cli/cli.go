@@ -76,7 +76,7 @@ type app struct {
 
 // subcommands make the commands below the root, in the order of the help.
 var subcommands = []func(*app) *cobra.Command{
-	newRun, newCheck, newStatus, newIPVS, newReload, newWatch, newLab, newVersion,
+	newRun, newCheck, newDump, newStatus, newIPVS, newReload, newWatch, newLab, newVersion,
 }
 
 // exitError is an error with the exit status it means. A nil err has been

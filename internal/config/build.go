@@ -91,6 +91,14 @@ func (b *builder) warnAt(rule string, at Where, what, fix string) {
 	b.add(finding.Finding{Severity: finding.Warning, Rule: rule, Where: at, What: what, Fix: fix, Source: b.tree.SourceLine(at)})
 }
 
+// exits sets what keepalived -t would end with for the last finding, where its
+// rule alone does not tell.
+func (b *builder) exits(code int) {
+	if n := len(b.findings); n > 0 {
+		b.findings[n-1].Exit = code
+	}
+}
+
 func (b *builder) warn(rule string, at syntax.Pos, what, fix string) {
 	b.report(finding.Warning, rule, at, what, fix)
 }
@@ -120,6 +128,7 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 			continue
 		}
 		l.end()
+		l.discouraged()
 		l.standing()
 		l.origin()
 	}
@@ -159,7 +168,15 @@ func (l *line) each(dst any, handle func(*line) bool) {
 		l.b.quiet++
 		defer func() { l.b.quiet-- }()
 	}
-	l.b.each(join(l.path, l.kw), l.st.Pos().Place(), l.st.Block.Body, dst, handle)
+	at := l.st.Pos().Place()
+	switch { // several blocks are one, which begins with the first
+	case l.path != "":
+	case l.kw == "global_defs":
+		at = l.b.cfg.Global.Where
+	case l.kw == "kaname":
+		at = l.b.cfg.Kaname.Where
+	}
+	l.b.each(join(l.path, l.kw), at, l.st.Block.Body, dst, handle)
 }
 
 // values calls handle for the lines of a block of values.
@@ -213,6 +230,33 @@ func (l *line) unsupported(effect string) {
 	l.next = len(l.st.Words)
 }
 
+// discouraged reports a keyword that keepalived 2.2.7 carries out and complains
+// about.
+func (l *line) discouraged() {
+	instead, ok := discouraged[l.key.Path()]
+	if !ok {
+		return
+	}
+	here := func(f finding.Finding) bool { return f.Rule == "deprecated" && f.Where == l.st.Pos().Place() }
+	i := slices.IndexFunc(l.b.findings, here)
+	if i < 0 {
+		l.note("deprecated", l.kw+" is an old word of keepalived", instead)
+		i = len(l.b.findings) - 1
+	}
+	l.b.findings[i].Exit = exitConfig
+}
+
+var discouraged = map[string]string{
+	"global_defs/vrrp_vmac_garp_intvl":                 "vrrp_garp_extra_if",
+	"global_defs/vrrp_iptables":                        "nftables",
+	"vrrp_instance/vmac_garp_intvl":                    "garp_extra_if",
+	"vrrp_instance/linkbeat_use_polling":               "linkbeat_interfaces { ... }",
+	"vrrp_instance/lvs_sync_daemon_interface":          "lvs_sync_daemon in global_defs",
+	"vrrp_sync_group/global_tracking":                  "track_interface, track_script or track_file in the group",
+	"virtual_server/real_server/HTTP_GET/nb_get_retry": "retry",
+	"virtual_server/real_server/SSL_GET/nb_get_retry":  "retry",
+}
+
 // unknown reports a statement that is no keyword where it stands.
 func (b *builder) unknown(l *line) {
 	if len(b.findings) > maxFindings {
@@ -262,6 +306,10 @@ func (b *builder) unknown(l *line) {
 	}
 	b.report(sev, rule, l.st.Pos(), what, fix)
 }
+
+// Obsolete returns what became of a keyword of keepalived's past that is
+// unknown today and does nothing, "" when word is none.
+func Obsolete(word string) string { return obsolete[word] }
 
 // obsolete are keywords of keepalived's past that do nothing today.
 var obsolete = map[string]string{

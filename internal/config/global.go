@@ -46,7 +46,7 @@ func (b *builder) globalKeyword(l *line, g *Global) bool {
 // largest reads a delay of which the largest counts.
 func (b *builder) largest(l *line, dst *time.Duration) {
 	d := *dst
-	if l.seconds(&d, time.Millisecond, maxDelay*time.Second) {
+	if l.seconds(&d, time.Millisecond, math.MaxUint32*time.Microsecond) {
 		*dst = max(d, *dst)
 	}
 }
@@ -71,7 +71,7 @@ func (b *builder) globalVRRP(l *line, d *GlobalVRRP) bool {
 
 // count reads how often something is sent; 0 becomes 1.
 func (l *line) count(dst *int) {
-	if l.integer(dst, 0, math.MaxInt32, true) && *dst == 0 {
+	if l.integer(dst, 0, math.MaxUint32, true) && *dst == 0 {
 		l.warn("invalid-value", l.kw+" 0 sends one", l.kw+" 1")
 		*dst = 1
 	}

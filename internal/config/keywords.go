@@ -100,28 +100,27 @@ var vocabulary = sync.OnceValue(func() table {
 })
 
 // Keywords yields every keyword, file by file in the tables' order.
-func Keywords() iter.Seq[*Keyword] {
-	return func(yield func(*Keyword) bool) {
-		files, err := keywordFiles.ReadDir("keywords")
+func Keywords() iter.Seq[*Keyword] { return slices.Values(allKeywords()) }
+
+var allKeywords = sync.OnceValue(func() []*Keyword {
+	files, err := keywordFiles.ReadDir("keywords")
+	if err != nil {
+		panic(err) // the directory is embedded
+	}
+	var all []*Keyword
+	for _, f := range files {
+		b, err := keywordFiles.ReadFile("keywords/" + f.Name())
 		if err != nil {
-			panic(err) // the directory is embedded
+			panic(err)
 		}
-		for _, f := range files {
-			b, err := keywordFiles.ReadFile("keywords/" + f.Name())
-			if err != nil {
-				panic(err)
-			}
-			for l := range strings.Lines(string(b)) {
-				if strings.HasPrefix(l, "#") {
-					continue
-				}
-				if !yield(parseKeyword(strings.Split(strings.TrimSuffix(l, "\n"), "\t"))) {
-					return
-				}
+		for l := range strings.Lines(string(b)) {
+			if !strings.HasPrefix(l, "#") {
+				all = append(all, parseKeyword(strings.Split(strings.TrimSuffix(l, "\n"), "\t")))
 			}
 		}
 	}
-}
+	return all
+})
 
 // parseKeyword reads a table's row; the tests prove that each has all columns.
 func parseKeyword(f []string) *Keyword {

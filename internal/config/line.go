@@ -63,11 +63,15 @@ func (l *line) end() {
 	if l.left() <= 0 {
 		return
 	}
+	rule := "extra-words"
+	if l.key != nil && l.key.Shape == syntax.ValueBlock {
+		rule = "block-extra-words" // of which keepalived takes notice
+	}
 	var extra []string
 	for _, w := range l.st.Words[l.next:] {
 		extra = append(extra, w.Text)
 	}
-	l.b.report(finding.Warning, "extra-words", l.st.Words[l.next].Pos,
+	l.b.report(finding.Warning, rule, l.st.Words[l.next].Pos,
 		fmt.Sprintf("%s takes nothing more; %q is ignored", l.kw, strings.Join(extra, " ")), "one statement per line")
 	l.next = len(l.st.Words)
 }
@@ -160,6 +164,9 @@ func (l *line) seconds(dst *time.Duration, lo, hi time.Duration) bool {
 	if d < lo || d > hi {
 		l.badValue(w, fmt.Sprintf("%s must be between %s and %s, not %s", l.kw, formatSeconds(lo), formatSeconds(hi), w.Text), "", formatSeconds(*dst))
 		return false
+	}
+	if _, frac, _ := strings.Cut(w.Text, "."); len(frac) > 6 {
+		l.b.report(finding.Warning, "rounded", w.Pos, fmt.Sprintf("%s: keepalived counts microseconds; %s is used", l.kw, formatSeconds(d)), fmt.Sprintf("%s %s", l.kw, strings.TrimSuffix(formatSeconds(d), " s")))
 	}
 	*dst = d
 	return true

@@ -204,6 +204,11 @@ func (l *line) setWord(f reflect.Value, k *Keyword) {
 	if !ok {
 		return
 	}
+	if k.Strict && l.left() > 0 {
+		l.badValue(w, fmt.Sprintf("%s takes one word; the line is ignored", l.kw), fmt.Sprintf("%s %q", l.kw, words(l)), "")
+		l.next = len(l.st.Words)
+		return
+	}
 	if n, err := strconv.Atoi(strings.TrimPrefix(k.Range, "<=")); err == nil && strings.HasPrefix(k.Range, "<=") && len(w.Text) > n {
 		l.b.report(finding.Warning, "word-cut", w.Pos, fmt.Sprintf("%s has %d bytes; only the first %d count", l.kw, len(w.Text), n), fmt.Sprintf("a name of at most %d bytes", n))
 		w.Text = w.Text[:n]

@@ -41,6 +41,7 @@ func (b *builder) serverGroup(l *line) {
 	})
 	if first := b.groups[name]; first != nil {
 		l.warn("duplicate-name", fmt.Sprintf("virtual_server_group %s is defined again; the first one, at %s, is used", name, first.at), "give it another name")
+		l.b.exits(exitNone)
 		return
 	}
 	b.groups[name] = g

@@ -103,10 +103,16 @@ func listed(fs []finding.Finding) string {
 func allFindings(p *Page, names []string) []finding.Finding {
 	files := exampleFilesOf(p)
 	var all []finding.Finding
-	for _, name := range names {
-		cfg, tree, fs := config.Load(files, name, config.Options{ConfigID: "lb1"})
+	var nodes []Node
+	for i, name := range names {
+		id := []string{"lb1", "lb2"}[i]
+		cfg, tree, fs := config.Load(files, name, config.Options{ConfigID: id})
 		all = append(all, fs...)
 		all = append(all, Check(cfg, tree)...)
+		nodes = append(nodes, Node{Name: id, Config: cfg, Tree: tree})
+	}
+	if len(nodes) == 2 {
+		all = append(all, CheckPair(nodes[0], nodes[1])...)
 	}
 	return all
 }
