@@ -63,9 +63,26 @@ func (b *builder) globalVRRP(l *line, d *GlobalVRRP) bool {
 		if l.address(&d.McastGroup4) && d.McastGroup4.String() == "224.0.0.18" {
 			l.told = true
 		}
+	case "vrrp_garp_interval", "vrrp_gna_interval":
+		return l.zeroInterval()
 	default:
 		return false
 	}
+	return true
+}
+
+// zeroInterval takes a line with 0, which is the default and was valid once.
+func (l *line) zeroInterval() bool {
+	if l.left() != 1 {
+		return false
+	}
+	w := l.st.Words[l.next]
+	d, ok := parseSeconds(w.Text)
+	if !ok || d != 0 {
+		return false
+	}
+	l.next++
+	l.badAs("zero-interval", w, l.kw+" 0 is no limit, as without the line, but keepalived calls it invalid", "remove the line", "")
 	return true
 }
 

@@ -21,7 +21,6 @@ var synonyms = []struct {
 }{
 	{"virtual_server", "the scheduler", []string{"lb_algo", "lvs_sched"}},
 	{"virtual_server", "the forwarding method", []string{"lb_kind", "lvs_method"}},
-	{"vrrp_instance", "the source address", []string{"mcast_src_ip", "unicast_src_ip"}},
 	{"vrrp_instance", "preemption", []string{"preempt", "nopreempt"}},
 	{"vrrp_instance", "whether packets to the addresses are accepted", []string{"accept", "no_accept"}},
 	{"vrrp_instance", "the extra ARP interval", []string{"garp_extra_if", "vmac_garp_intvl"}},
