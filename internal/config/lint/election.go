@@ -46,7 +46,10 @@ func slowAdverts(c *checker) {
 		if in.AdvertInterval < 5*time.Second {
 			continue
 		}
-		at, _ := c.line(in.Where, "advert_int")
+		at, ok := c.line(in.Where, "advert_int")
+		if !ok {
+			continue
+		}
 		c.report(at, fmt.Sprintf("vrrp_instance %s: with an advert every %s the other node takes over %s after this one has died", in.Name, in.AdvertInterval, time.Duration(in.DownTimerAdverts)*in.AdvertInterval),
 			"advert_int 1, on all nodes alike")
 	}
