@@ -30,9 +30,11 @@ func exitOf(f *finding.Finding) int {
 	switch {
 	case f.Exit > 0:
 		return f.Exit
+	case f.Rule == "include-skipped" && f.Severity == finding.Error:
+		return exitSecurity
 	case f.Exit == exitNone || silent[f.Rule] || f.Severity == finding.Note:
 		return 0
-	case f.Rule == "missing-parameter":
+	case f.Rule == "missing-parameter" && f.Severity == finding.Error:
 		return exitMissing
 	}
 	return exitConfig
