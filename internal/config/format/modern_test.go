@@ -134,6 +134,19 @@ func FuzzModern(f *testing.F) {
 	})
 }
 
+// TestTooManyFindings: where not all that is wrong is known, no line is taken
+// for one that counts.
+func TestTooManyFindings(t *testing.T) {
+	good := "vrrp_instance VI_1 {\n    interface eth0\n    virtual_router_id 51\n    priority 100\n    priority 150\n    virtual_ipaddress {\n        192.0.2.1/24\n    }\n}\n"
+	if r := checkModern(t, good); strings.Contains(r.Text, "priority 100") {
+		t.Errorf("an overridden line stays:\n%s", r.Text)
+	}
+	bad := strings.Repeat("}\n", 1100) + good
+	if r := checkModern(t, bad); r.Text != bad {
+		t.Errorf("changed: %v", r.Changes)
+	}
+}
+
 // TestRefused: what would make a difference is left, and says where.
 func TestRefused(t *testing.T) {
 	in := "virtual_server 192.0.2.1 80 {\nprotocol TCP\nlb_kind DR\nsorry_server 192.0.2.9 80\nlb_kind NAT\nhashed\nreal_server 192.0.2.11 80 {\n}\n}\n"
