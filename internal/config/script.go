@@ -85,10 +85,12 @@ func (l *line) notify(n *Notify) bool {
 
 // script builds a vrrp_script. Of two with the same name the first is used.
 func (b *builder) script(l *line) {
-	name, ok := l.name()
+	w, ok := l.word() // a second name is ignored
 	if !ok {
 		return
 	}
+	l.end()
+	name := w.Text
 	s := &Script{Where: l.st.Pos().Place(), Name: name, Interval: time.Second, Rise: 1, Fall: 1}
 	var user User
 	l.each(s, func(l *line) bool {
