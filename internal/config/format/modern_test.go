@@ -134,6 +134,33 @@ func FuzzModern(f *testing.F) {
 	})
 }
 
+// TestEveryOldSpelling walks the keyword tables: an old spelling is written as
+// the new one, or it is said what to do.
+func TestEveryOldSpelling(t *testing.T) {
+	old := 0
+	for k := range config.Keywords() {
+		if !k.Old || config.Lookup("", k.Block) != nil && config.Lookup("", k.Block).Old {
+			continue // or its block is the old one
+		}
+		old++
+		text := k.Name + " 1\n"
+		if k.Shape != syntax.Plain {
+			text = k.Name + " 1 {\n}\n"
+		}
+		if k.Block != "" {
+			around := strings.Split(k.Block, "/")
+			text = strings.Join(around, " {\n") + " {\n" + text + strings.Repeat("}\n", len(around))
+		}
+		r := format.Modern(syntax.MapFiles{"f": text}, "f", text, options)
+		if len(r.Changes) != 1 || r.Changes[0].Severity != finding.Note || !strings.HasPrefix(r.Changes[0].What, k.Name+" ") {
+			t.Errorf("%s: %v\n%s", k.Path(), r.Changes, r.Text)
+		}
+	}
+	if old < 10 {
+		t.Errorf("only %d old spellings", old)
+	}
+}
+
 // TestTooManyFindings: where not all that is wrong is known, no line is taken
 // for one that counts.
 func TestTooManyFindings(t *testing.T) {
