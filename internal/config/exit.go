@@ -22,6 +22,7 @@ var silent = map[string]bool{
 	"extra-words":    true, "unquoted-command": true, "flag-with-value": true, "not-supported": true,
 	"no-effect-here": true, "no-effect": true, "deprecated": true, "duplicate-virtual-server": true,
 	"unknown-group": true, "duplicate-script": true, "nothing-to-run": true, "include-skipped": true, "short-sync-key": true,
+	"same-fifo": true,
 }
 
 // exitOf is the status that keepalived -t would end with for a finding of the
