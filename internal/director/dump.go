@@ -156,7 +156,10 @@ func (d *director) dumpInterfaces() []statedump.Interface {
 	}
 	var out []statedump.Interface
 	for _, l := range links {
-		i := statedump.Interface{Name: l.Name, Index: l.Index, Up: l.Up, MTU: l.MTU, MAC: l.MAC.String()}
+		i := statedump.Interface{Name: l.Name, Index: l.Index, Up: l.Up, MTU: l.MTU}
+		if slices.ContainsFunc(l.MAC, func(b byte) bool { return b != 0 }) {
+			i.MAC = l.MAC.String()
+		}
 		if a, err := d.net.Primary(l.Name); err == nil {
 			i.Addr = a
 		}

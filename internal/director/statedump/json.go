@@ -109,7 +109,7 @@ func WriteJSON(w io.Writer, s *State) error {
 		return err
 	}
 	// A slash stands in strings only.
-	_, err := io.WriteString(w, strings.ReplaceAll(strings.TrimSuffix(b.String(), "\n"), "/", `\/`))
+	_, err := io.WriteString(w, strings.ReplaceAll(b.String(), "/", `\/`))
 	return err
 }
 
