@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
@@ -43,7 +44,7 @@ func (b *builder) finishVersion(in *instance) {
 	// VRRPv2 has whole seconds on the wire (RFC 3768 §5.3.7).
 	rounded := max(time.Second, in.AdvertInterval.Round(time.Second))
 	if rounded != in.AdvertInterval {
-		b.warn("advert-interval-rounded", in.where("advert_int"), fmt.Sprintf("vrrp_instance %s: VRRP version 2 has whole seconds; advert_int %s becomes %s", in.Name, formatSeconds(in.AdvertInterval), formatSeconds(rounded)), "")
+		b.warn("advert-interval-rounded", in.where("advert_int"), fmt.Sprintf("vrrp_instance %s: VRRP version 2 has whole seconds; advert_int %s becomes %s", in.Name, formatSeconds(in.AdvertInterval), formatSeconds(rounded)), "version 3 on all nodes, which has hundredths of a second, or advert_int "+strconv.Itoa(int(rounded/time.Second)))
 		in.AdvertInterval = rounded
 	}
 }
@@ -110,7 +111,7 @@ func (b *builder) finishTracking(in *instance) {
 	}
 	drop := func(t Track, weight int) bool {
 		if weight != 0 {
-			b.warnAt("weight-ignored", t.Where, fmt.Sprintf("vrrp_instance %s: priority 255 does not change; tracking %s with a weight is ignored", in.Name, t.Name), "priority 254, or no weight")
+			b.warnAt("owner-weight", t.Where, fmt.Sprintf("vrrp_instance %s: priority 255 does not change; tracking %s with a weight is ignored", in.Name, t.Name), "priority 254, or no weight")
 		}
 		return weight != 0
 	}
@@ -188,12 +189,13 @@ func (b *builder) finishGroups() {
 	for _, g := range b.cfg.SyncGroups {
 		g.Members = slices.DeleteFunc(g.Members, func(m string) bool {
 			in := byName[m]
-			what := ""
+			what, fix := "", "remove it"
 			switch {
 			case in == nil:
 				what = fmt.Sprintf("there is no vrrp_instance %s; it is ignored", m)
 				if s := nearest(byName, m); s != "" {
 					what += "; did you mean " + s + "?"
+					fix = s
 				}
 			case owner[m] != "":
 				what = fmt.Sprintf("vrrp_instance %s is in group %s already; it is ignored here", m, owner[m])
@@ -201,7 +203,7 @@ func (b *builder) finishGroups() {
 				what = fmt.Sprintf("vrrp_instance %s does not run and is no member", m)
 			}
 			if what != "" {
-				b.groupFinding(g, "sync-group-member", what)
+				b.warnAt("sync-group-member", b.members[g][m], "vrrp_sync_group "+g.Name+": "+what, fix)
 				return true
 			}
 			owner[m] = g.Name
@@ -209,10 +211,10 @@ func (b *builder) finishGroups() {
 		})
 		switch len(g.Members) {
 		case 0:
-			b.groupFinding(g, "sync-group-empty", "the group has no members and is left out")
+			b.groupFinding(g, "sync-group-empty", "the group has no members and is left out", "group { ... } with the names of its instances, or no group")
 			continue
 		case 1:
-			b.groupFinding(g, "sync-group-of-one", "the group has one member only, so there is nothing to keep in step")
+			b.groupFinding(g, "sync-group-of-one", "the group has one member only, so there is nothing to keep in step", "the name of the other instance, or no group")
 		}
 		groups = append(groups, g)
 		b.groupTracking(g, byName)
@@ -220,8 +222,8 @@ func (b *builder) finishGroups() {
 	b.cfg.SyncGroups = groups
 }
 
-func (b *builder) groupFinding(g *SyncGroup, rule, what string) {
-	b.warnAt(rule, g.Where, "vrrp_sync_group "+g.Name+": "+what, "")
+func (b *builder) groupFinding(g *SyncGroup, rule, what, fix string) {
+	b.warnAt(rule, g.Where, "vrrp_sync_group "+g.Name+": "+what, fix)
 }
 
 // groupTracking takes the weights of members' trackers away: members of a
@@ -235,14 +237,14 @@ func (b *builder) groupTracking(g *SyncGroup, byName map[string]*instance) {
 		fix := "put the tracking into vrrp_sync_group " + g.Name
 		for i, t := range in.TrackInterfaces {
 			if t.Weight != 0 {
-				b.warnAt("weight-ignored", t.Where, fmt.Sprintf("vrrp_instance %s is in a sync group: the weight of %s is ignored, and its failure is a FAULT", m, t.Name), fix)
+				b.warnAt("member-weight", t.Where, fmt.Sprintf("vrrp_instance %s is in a sync group: the weight of %s is ignored, and its failure is a FAULT", m, t.Name), fix)
 				in.TrackInterfaces[i].Weight = 0
 			}
 		}
 		in.TrackScripts = slices.DeleteFunc(in.TrackScripts, func(t Track) bool {
 			weighted := b.scriptWeight(t) != 0
 			if weighted {
-				b.warnAt("weight-ignored", t.Where, fmt.Sprintf("vrrp_instance %s is in a sync group: tracking %s with a weight is ignored", m, t.Name), fix)
+				b.warnAt("member-weight", t.Where, fmt.Sprintf("vrrp_instance %s is in a sync group: tracking %s with a weight is ignored", m, t.Name), fix)
 			}
 			return weighted
 		})
@@ -262,11 +264,11 @@ func (b *builder) syncGroup(l *line) {
 		switch l.kw {
 		case "group":
 			if hasGroup.IsValid() {
-				l.warn("repeated-keyword", fmt.Sprintf("group is given again; the first one, at %s, stays", hasGroup.Place()), "one block group")
+				l.warn("repeated-first", fmt.Sprintf("group is given again; the first one, at %s, stays", hasGroup.Place()), "one block group")
 				return true
 			}
 			hasGroup = l.st.Pos()
-			l.members(&g.Members)
+			b.members[g] = l.members(&g.Members)
 		case "track_interface":
 			b.trackInterfaces(l, &g.TrackInterfaces)
 		case "track_script":
@@ -288,12 +290,16 @@ func (b *builder) syncGroup(l *line) {
 	b.cfg.SyncGroups = append(b.cfg.SyncGroups, g)
 }
 
-// members reads the names of a block group, any number a line.
-func (l *line) members(dst *[]string) {
+// members reads the names of a block group, any number a line, and returns where
+// they stand.
+func (l *line) members(dst *[]string) map[string]Where {
+	at := map[string]Where{}
 	l.values(func(l *line) {
 		for l.left() > 0 {
 			w, _ := l.word()
 			*dst = append(*dst, w.Text)
+			at[w.Text] = w.Place()
 		}
 	})
+	return at
 }

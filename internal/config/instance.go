@@ -88,7 +88,7 @@ func (b *builder) version(l *line, in *instance, again bool) {
 		return
 	}
 	if again && v != in.Version {
-		l.warn("repeated-keyword", fmt.Sprintf("version is given again; %d stays", in.Version), "keep one")
+		l.warn("repeated-first", fmt.Sprintf("version is given again; %d stays", in.Version), "keep one")
 		return
 	}
 	in.Version = v
@@ -220,13 +220,13 @@ func (b *builder) state(l *line, in *instance) {
 	case w.Text == "MASTER":
 		in.State = "MASTER"
 	case w.Text == "BACKUP" && in.State == "MASTER":
-		l.warn("repeated-keyword", "state BACKUP after state MASTER is ignored", "keep one")
+		l.warn("repeated-first", "state BACKUP after state MASTER is ignored", "keep one")
 	case w.Text != "BACKUP":
 		fix := "state BACKUP"
 		if nearest(map[string]bool{"MASTER": true}, w.Text) != "" {
 			fix = "state MASTER"
 		}
-		l.badValue(w, fmt.Sprintf("state is MASTER or BACKUP, in capitals, not %q", w.Text), fix, in.State)
+		l.badAs("unknown-state", w, fmt.Sprintf("state is MASTER or BACKUP, in capitals, not %q", w.Text), fix, in.State)
 	}
 }
 
@@ -241,7 +241,7 @@ func (b *builder) authentication(l *line, in *instance) bool {
 			t = w.Text
 		default:
 			t = ""
-			l.badValue(w, fmt.Sprintf("auth_type is PASS or AH, in capitals, not %q; there is no authentication", w.Text), "auth_type PASS", "")
+			l.badAs("unknown-auth-type", w, fmt.Sprintf("auth_type is PASS or AH, in capitals, not %q; there is no authentication", w.Text), "auth_type PASS", "")
 		}
 		in.Auth, in.pos["auth_type"] = AuthType(t), l.st.Pos()
 	case "auth_pass":
@@ -342,11 +342,11 @@ func (b *builder) vipOption(l *line, a *Address) bool {
 	case "home", "-nodad", "mngtmpaddr", "noprefixroute", "autojoin", "no_track", "use_vmac":
 		b.warn("not-supported", w.Pos, fmt.Sprintf("not supported yet: option %s of an address; it is ignored", w.Text), "")
 	default:
-		what, fix := fmt.Sprintf("an address has no option %q; it is ignored", w.Text), ""
-		if _, err := parseAddr(w.Text); err == nil {
-			what, fix = fmt.Sprintf("one address per line; %s is ignored", w.Text), "put "+w.Text+" on a line of its own"
+		rule, what, fix := "unknown-option", fmt.Sprintf("an address has no option %q; it is ignored", w.Text), ""
+		if ip, _, _ := cutByte(w.Text, '/'); isAddr(ip) {
+			rule, what, fix = "second-address", fmt.Sprintf("one address per line; %s is ignored", w.Text), "put "+w.Text+" on a line of its own"
 		}
-		b.report(finding.Warning, "unknown-option", w.Pos, what, fix)
+		b.report(finding.Warning, rule, w.Pos, what, fix)
 	}
 	return true
 }

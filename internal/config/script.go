@@ -26,7 +26,7 @@ func (l *line) command(dst *Command, users bool) {
 		return
 	}
 	if users && dst.Set() {
-		l.warn("repeated-keyword", fmt.Sprintf("%s is given again; the first one, at %s, stays", l.kw, dst.Where), "remove one")
+		l.warn("repeated-command", fmt.Sprintf("%s is given again; the first one, at %s, stays", l.kw, dst.Where), "remove one")
 		return
 	}
 	argv, err := syntax.SplitCommand(ws[1].Text)
@@ -85,10 +85,12 @@ func (l *line) notify(n *Notify) bool {
 
 // script builds a vrrp_script. Of two with the same name the first is used.
 func (b *builder) script(l *line) {
-	name, ok := l.name()
+	w, ok := l.word() // a second name is ignored
 	if !ok {
 		return
 	}
+	l.end()
+	name := w.Text
 	s := &Script{Where: l.st.Pos().Place(), Name: name, Interval: time.Second, Rise: 1, Fall: 1}
 	var user User
 	l.each(s, func(l *line) bool {
@@ -109,7 +111,7 @@ func (b *builder) script(l *line) {
 			l.user(&user)
 		case "init_fail":
 			l.flag(&s.InitFail)
-			l.note("no-effect", "init_fail has no effect once an instance tracks the script: the first result decides alone", "remove it")
+			l.note("init-fail", "init_fail has no effect once an instance tracks the script: the first result decides alone", "remove it")
 		default:
 			return false
 		}
@@ -122,7 +124,7 @@ func (b *builder) script(l *line) {
 	case !s.Command.Set():
 		l.warn("script-missing", fmt.Sprintf("vrrp_script %s has no script and is dropped", name), `script "/path/to/command argument"`)
 	case first != nil:
-		l.warn("duplicate-name", fmt.Sprintf("vrrp_script %s is defined again; the first one, at %s, is used", name, first.Where), "give it another name")
+		l.warn("duplicate-script", fmt.Sprintf("vrrp_script %s is defined again; the first one, at %s, is used", name, first.Where), "give it another name")
 	default:
 		b.scripts[name] = s
 		b.cfg.Scripts = append(b.cfg.Scripts, s)
