@@ -21,7 +21,9 @@ func build(tree *syntax.Tree, origins bool) (*Config, []finding.Finding) {
 		later:        map[string]syntax.Pos{},
 		byName:       map[string]*instance{},
 		groups:       map[string]*serverGroup{},
+		members:      map[*SyncGroup]map[string]Where{},
 		groupWeights: map[string]bool{},
+		defined:      map[string]bool{},
 	}
 	if origins {
 		b.cfg.Origins = map[Where]map[string]Where{}
@@ -34,7 +36,7 @@ func build(tree *syntax.Tree, origins bool) (*Config, []finding.Finding) {
 	b.finishVRRP()
 	b.finishSync()
 	b.finishServers()
-	if len(tree.Files) > 0 && len(b.cfg.Instances)+len(b.cfg.VirtualServers) == 0 && finding.Worst(b.findings) < finding.Error {
+	if len(tree.Files) > 0 && !b.cfg.runs() && finding.Worst(b.findings) < finding.Error {
 		b.add(finding.Finding{
 			Severity: finding.Warning, Rule: "nothing-to-run",
 			Where: finding.Place{File: tree.Files[0]}, What: "the configuration holds no vrrp_instance and no virtual_server that can run",
@@ -58,11 +60,15 @@ type builder struct {
 	later        map[string]syntax.Pos // vrrp_script names anywhere in the file
 	pending      []*instance
 	byName       map[string]*instance
-	groupWeights map[string]bool // sync groups with sync_group_tracking_weight
+	groupWeights map[string]bool                 // sync groups with sync_group_tracking_weight
+	members      map[*SyncGroup]map[string]Where // where they are named
 	groups       map[string]*serverGroup
 	servers      []*virtualServer
 	syncIDZero   bool // the sync daemon is one of lvs_sync_daemon_interface
-	nAddrs       int  // addresses that group ranges have been expanded to
+	// defined are the track_files and bfd_instances above the line that is being
+	// read, as "KEYWORD NAME".
+	defined map[string]bool
+	nAddrs  int // addresses that group ranges have been expanded to
 }
 
 func (b *builder) add(f finding.Finding) {
@@ -116,6 +122,9 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 			b.warn("unexpected-block", st.Pos(), l.kw+" takes no { }; the block is skipped (keepalived would read it as part of the enclosing one, and end that at the })", "")
 		}
 		if l.key.Repeat == RepeatFirst {
+			if firsts == nil {
+				firsts = map[string]syntax.Pos{}
+			}
 			l.first = firsts[l.kw]
 			if !l.first.IsValid() {
 				firsts[l.kw] = st.Pos()
@@ -144,11 +153,11 @@ func (l *line) origin() {
 	o[l.block][l.kw] = l.st.Pos().Place()
 }
 
-// firsts are the places of keywords of which the first stays. global_defs may
-// stand in several blocks, which are one.
+// firsts are the places of keywords of which the first stays: nil until there
+// is one. global_defs may stand in several blocks, which are one.
 func (b *builder) firsts(path string) map[string]syntax.Pos {
 	if path != "global_defs" && path != "" {
-		return map[string]syntax.Pos{}
+		return nil
 	}
 	if b.first[path] == nil {
 		b.first[path] = map[string]syntax.Pos{}
@@ -331,6 +340,9 @@ func (b *builder) rootFirst(l *line) {
 
 // rootSecond handles the rest in the file's order.
 func (b *builder) rootSecond(l *line) bool {
+	if l.key.Shape == syntax.Block && len(l.st.Words) > 1 && strings.HasSuffix(l.kw, "track_file") || l.kw == "bfd_instance" && len(l.st.Words) > 1 {
+		b.defined[l.kw+" "+l.st.Words[1].Text] = true
+	}
 	switch l.kw {
 	case "global_defs", "kaname":
 	case "vrrp_script":

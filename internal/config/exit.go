@@ -21,7 +21,8 @@ var silent = map[string]bool{
 	"undefined-name": true,
 	"extra-words":    true, "unquoted-command": true, "flag-with-value": true, "not-supported": true,
 	"no-effect-here": true, "no-effect": true, "deprecated": true, "duplicate-virtual-server": true,
-	"unknown-group": true, "duplicate-script": true, "nothing-to-run": true, "include-skipped": true, "short-sync-key": true,
+	"unknown-group": true, "duplicate-script": true, "master-without-priority": true,
+	"password-without-type": true, "sync-instance": true, "nothing-to-run": true, "include-skipped": true, "short-sync-key": true,
 }
 
 // exitOf is the status that keepalived -t would end with for a finding of the
@@ -34,7 +35,7 @@ func exitOf(f *finding.Finding) int {
 		return exitSecurity
 	case f.Exit == exitNone || silent[f.Rule] || f.Severity == finding.Note:
 		return 0
-	case f.Rule == "missing-parameter":
+	case f.Rule == "missing-parameter" && f.Severity == finding.Error:
 		return exitMissing
 	}
 	return exitConfig

@@ -189,12 +189,13 @@ func (b *builder) finishGroups() {
 	for _, g := range b.cfg.SyncGroups {
 		g.Members = slices.DeleteFunc(g.Members, func(m string) bool {
 			in := byName[m]
-			what := ""
+			what, fix := "", "remove it"
 			switch {
 			case in == nil:
 				what = fmt.Sprintf("there is no vrrp_instance %s; it is ignored", m)
 				if s := nearest(byName, m); s != "" {
 					what += "; did you mean " + s + "?"
+					fix = s
 				}
 			case owner[m] != "":
 				what = fmt.Sprintf("vrrp_instance %s is in group %s already; it is ignored here", m, owner[m])
@@ -202,7 +203,7 @@ func (b *builder) finishGroups() {
 				what = fmt.Sprintf("vrrp_instance %s does not run and is no member", m)
 			}
 			if what != "" {
-				b.groupFinding(g, "sync-group-member", what)
+				b.warnAt("sync-group-member", b.members[g][m], "vrrp_sync_group "+g.Name+": "+what, fix)
 				return true
 			}
 			owner[m] = g.Name
@@ -210,10 +211,10 @@ func (b *builder) finishGroups() {
 		})
 		switch len(g.Members) {
 		case 0:
-			b.groupFinding(g, "sync-group-empty", "the group has no members and is left out")
+			b.groupFinding(g, "sync-group-empty", "the group has no members and is left out", "group { ... } with the names of its instances, or no group")
 			continue
 		case 1:
-			b.groupFinding(g, "sync-group-of-one", "the group has one member only, so there is nothing to keep in step")
+			b.groupFinding(g, "sync-group-of-one", "the group has one member only, so there is nothing to keep in step", "the name of the other instance, or no group")
 		}
 		groups = append(groups, g)
 		b.groupTracking(g, byName)
@@ -221,8 +222,8 @@ func (b *builder) finishGroups() {
 	b.cfg.SyncGroups = groups
 }
 
-func (b *builder) groupFinding(g *SyncGroup, rule, what string) {
-	b.warnAt(rule, g.Where, "vrrp_sync_group "+g.Name+": "+what, "")
+func (b *builder) groupFinding(g *SyncGroup, rule, what, fix string) {
+	b.warnAt(rule, g.Where, "vrrp_sync_group "+g.Name+": "+what, fix)
 }
 
 // groupTracking takes the weights of members' trackers away: members of a
@@ -267,7 +268,7 @@ func (b *builder) syncGroup(l *line) {
 				return true
 			}
 			hasGroup = l.st.Pos()
-			l.members(&g.Members)
+			b.members[g] = l.members(&g.Members)
 		case "track_interface":
 			b.trackInterfaces(l, &g.TrackInterfaces)
 		case "track_script":
@@ -289,12 +290,16 @@ func (b *builder) syncGroup(l *line) {
 	b.cfg.SyncGroups = append(b.cfg.SyncGroups, g)
 }
 
-// members reads the names of a block group, any number a line.
-func (l *line) members(dst *[]string) {
+// members reads the names of a block group, any number a line, and returns where
+// they stand.
+func (l *line) members(dst *[]string) map[string]Where {
+	at := map[string]Where{}
 	l.values(func(l *line) {
 		for l.left() > 0 {
 			w, _ := l.word()
 			*dst = append(*dst, w.Text)
+			at[w.Text] = w.Place()
 		}
 	})
+	return at
 }

@@ -117,16 +117,16 @@ func (l *line) user(dst *User) {
 }
 
 // choice reads one of a few words.
-func (b *builder) choice(l *line, dst *string, allowed ...string) bool {
+func (b *builder) choice(l *line, dst *string, allowed ...string) {
 	w, ok := l.word()
 	if !ok {
-		return false
+		return
 	}
 	set := map[string]bool{}
 	for _, a := range allowed {
 		if a == w.Text {
 			*dst = a
-			return true
+			return
 		}
 		set[a] = true
 	}
@@ -135,5 +135,4 @@ func (b *builder) choice(l *line, dst *string, allowed ...string) bool {
 		what += "; did you mean " + s + "?"
 	}
 	l.badValue(w, what, l.kw+" "+strings.Join(allowed, " | "), *dst)
-	return false
 }

@@ -8,10 +8,8 @@ import (
 	"github.com/kaname-lb/kaname/internal/finding"
 )
 
-const rulePairUnrelated = "pair-unrelated"
-
 var pairFileRules = []pairRule{
-	{rulePairUnrelated, finding.Note, pairUnrelated},
+	{"pair-unrelated", finding.Note, pairUnrelated},
 	{"pair-same-file", finding.Warning, pairSameFile},
 	{"pair-router-id", finding.Note, pairRouterID},
 }
