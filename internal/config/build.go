@@ -212,14 +212,26 @@ func join(path, word string) string {
 // standing reports a keyword that has been read and is not carried out.
 func (l *line) standing() {
 	k := l.key
-	off := k.Args == ArgBool && len(l.st.Words) > 1 && !slices.Contains(trueWords, l.st.Words[1].Text)
 	switch {
-	case l.told || l.b.quiet > 0 || l.refused > 0 || off:
+	case l.told || l.b.quiet > 0 || l.refused > 0 || l.plainDefault():
 	case k.Standing == Later:
 		l.unsupported("")
 	case k.Standing == Never:
 		l.note("no-effect-here", fmt.Sprintf("%s: accepted, has no effect here: %s", l.kw, k.Effect), "")
 	}
+}
+
+// plainDefault reports whether the line says only what holds without it, so that
+// nothing is lost when it is not carried out.
+func (l *line) plainDefault() bool {
+	if len(l.st.Words) != 2 {
+		return false
+	}
+	w, k := l.st.Words[1].Text, l.key
+	if k.Args == ArgBool && (k.Default == "" || k.Default == "false") {
+		return !slices.Contains(trueWords, w)
+	}
+	return k.Default != "" && w == strings.Fields(k.Default)[0]
 }
 
 // unsupported reports a known keyword that is not carried out yet: one warning,

@@ -30,7 +30,7 @@ func (b *builder) finishEndpoints(vs *virtualServer, seen map[serviceKey]Where) 
 				b.duplicate(vs, *e, first)
 			}
 			reported = true
-			e.NotRun = "another virtual_server, at " + first.String() + ", has it already"
+			e.NotRun = "another virtual_server has it already"
 		}
 		if e.NotRun == "" {
 			running++

@@ -105,6 +105,7 @@ func (p *printer) setting(n *Node, k *config.Keyword, at config.Where, parent an
 		words, off = p.words(k, v)
 	}
 	note := p.origin(k, at)
+	off = off || note == "default" && strings.HasPrefix(k.Default, "per checker") // there they are
 	if k.Standing == config.Never && note == "default" {
 		return // nobody asked for it, and it means nothing here
 	}
