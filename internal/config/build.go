@@ -130,11 +130,13 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 				firsts[l.kw] = st.Pos()
 			}
 		}
+		told := len(b.findings)
 		if !handle(l) && !l.set(dst) {
 			l.unsupported("")
 			continue
 		}
 		l.end()
+		l.unheard(told)
 		l.discouraged()
 		l.standing()
 		l.origin()
