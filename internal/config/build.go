@@ -107,16 +107,6 @@ func (b *builder) warn(rule string, at syntax.Pos, what, fix string) {
 	b.report(finding.Warning, rule, at, what, fix)
 }
 
-// unsaid runs fn, whose findings keepalived -t has no word about.
-func (b *builder) unsaid(fn func() bool) bool {
-	n := len(b.findings)
-	ok := fn()
-	for i := n; i < len(b.findings); i++ {
-		b.findings[i].Exit = exitNone
-	}
-	return ok
-}
-
 // each calls handle for the statements of a block. What handle does not know
 // the table may read; the rest is no keyword at all.
 func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any, handle func(*line) bool) {
@@ -134,6 +124,7 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 		if l.key.Repeat == RepeatFirst {
 			l.first = firsts[l.kw]
 		}
+		told := len(b.findings)
 		if !handle(l) && !l.set(dst) {
 			l.unsupported("")
 			continue
@@ -148,6 +139,7 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 			firsts[l.kw] = st.Pos()
 		}
 		l.end()
+		l.unheard(told)
 		l.discouraged()
 		l.standing()
 		l.origin()
@@ -225,14 +217,26 @@ func join(path, word string) string {
 // standing reports a keyword that has been read and is not carried out.
 func (l *line) standing() {
 	k := l.key
-	off := k.Args == ArgBool && len(l.st.Words) > 1 && !slices.Contains(trueWords, l.st.Words[1].Text)
 	switch {
-	case l.told || l.b.quiet > 0 || l.refused > 0 || l.first.IsValid() || off:
+	case l.told || l.b.quiet > 0 || l.refused > 0 || l.first.IsValid() || l.plainDefault():
 	case k.Standing == Later:
 		l.unsupported("")
 	case k.Standing == Never:
 		l.note("no-effect-here", fmt.Sprintf("%s: accepted, has no effect here: %s", l.kw, k.Effect), "")
 	}
+}
+
+// plainDefault reports whether the line says only what holds without it, so that
+// nothing is lost when it is not carried out.
+func (l *line) plainDefault() bool {
+	if len(l.st.Words) != 2 {
+		return false
+	}
+	w, k := l.st.Words[1].Text, l.key
+	if k.Args == ArgBool && !strings.HasPrefix(k.Default, "true") {
+		return !slices.Contains(trueWords, w)
+	}
+	return k.Default != "" && w == strings.Fields(k.Default)[0]
 }
 
 // unsupported reports a known keyword that is not carried out yet: one warning,

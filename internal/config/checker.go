@@ -18,8 +18,9 @@ type checker struct {
 	LogAll      *bool          `kw:"log_all_failures"`
 	User        User           `kw:"user"`
 
-	at    syntax.Pos
-	hosts []*checker // of SMTP_CHECK
+	at     syntax.Pos
+	server netip.Addr // what is checked without connect_ip
+	hosts  []*checker // of SMTP_CHECK
 }
 
 // checker builds one checker of a real server.
@@ -30,14 +31,14 @@ func (b *builder) checker(l *line, rs *realServer) bool {
 	default:
 		return false
 	}
-	c := &checker{at: l.st.Pos(), Checker: &Checker{Where: l.st.Pos().Place(), Kind: kind}}
+	c := &checker{at: l.st.Pos(), server: rs.Addr, Checker: &Checker{Where: l.st.Pos().Place(), Kind: kind}}
 	if l.key.Standing == Later {
 		c.NotRun = l.kw + " is not supported yet: the server is not checked by it"
 	}
 	if kind == UDPCheck {
 		c.MaxReply = 255
 	}
-	l.each(c.Checker, func(l *line) bool { return b.checkerKeyword(l, c, rs) })
+	l.each(c.Checker, func(l *line) bool { return b.checkerKeyword(l, c) })
 	if what, fix := c.useless(rs); what != "" {
 		l.told = true
 		l.warn("checker-dropped", what+"; the server counts as up without it", fix)
@@ -55,17 +56,17 @@ func (b *builder) checker(l *line, rs *realServer) bool {
 
 // checkerKeyword reads what the table leaves to code, and what waits for the
 // outer blocks' settings.
-func (b *builder) checkerKeyword(l *line, c *checker, rs *realServer) bool {
+func (b *builder) checkerKeyword(l *line, c *checker) bool {
 	switch l.kw {
 	case "bindto", "connect_ip":
-		return b.ends(l, c, rs)
+		return b.ends(l, c)
 	case "bind_if", "bind_port", "fwmark":
 		return false
 	case "misc_path":
 		l.command(&c.Misc, false)
 		return true
 	case "host":
-		b.smtpHost(l, c, rs)
+		b.smtpHost(l, c)
 		return true
 	}
 	switch c.Kind {
@@ -83,13 +84,13 @@ func (b *builder) checkerKeyword(l *line, c *checker, rs *realServer) bool {
 
 // ends reads an address of the check's connection, which has to be of the
 // family of the other end as far as that is known.
-func (b *builder) ends(l *line, c *checker, rs *realServer) bool {
+func (b *builder) ends(l *line, c *checker) bool {
 	dst, other, end := &c.BindTo, c.ConnectIP, "connect_ip"
 	switch {
 	case l.kw == "connect_ip":
 		dst, other, end = &c.ConnectIP, c.BindTo, "bindto"
 	case !other.IsValid():
-		other, end = rs.Addr, "the real server"
+		other, end = c.server, "the real server"
 	}
 	a := *dst
 	if !l.address(&a) {
@@ -105,17 +106,17 @@ func (b *builder) ends(l *line, c *checker, rs *realServer) bool {
 }
 
 // target is the address that a checker asks.
-func (c *checker) target(rs *realServer) netip.Addr {
+func (c *checker) target() netip.Addr {
 	if c.ConnectIP.IsValid() {
 		return c.ConnectIP
 	}
-	return rs.Addr
+	return c.server
 }
 
 // useless says why a checker cannot check anything, if so.
 func (c *checker) useless(rs *realServer) (what, fix string) {
-	if c.connects() && c.target(rs).IsLinkLocalUnicast() && c.target(rs).Is6() && c.BindIf == "" {
-		return fmt.Sprintf("%s to the link-local address %s without bind_if is dropped", c.Kind, c.target(rs)), "bind_if eth0"
+	if c.connects() && c.target().IsLinkLocalUnicast() && c.target().Is6() && c.BindIf == "" {
+		return fmt.Sprintf("%s to the link-local address %s without bind_if is dropped", c.Kind, c.target()), "bind_if eth0"
 	}
 	switch {
 	case c.Kind == MiscCheck && !c.Misc.Set():
@@ -144,18 +145,18 @@ func (c *checker) connects() bool {
 // smtpHost is a further target of an SMTP_CHECK: a checker of its own that
 // starts from the connection settings given so far. The other settings belong
 // to all of them, as in keepalived.
-func (b *builder) smtpHost(l *line, c *checker, rs *realServer) {
+func (b *builder) smtpHost(l *line, c *checker) {
 	l.note("deprecated", "host blocks are an old way; each is a checker of its own, beside the one for the SMTP_CHECK itself", "one SMTP_CHECK per target")
 	own := *c.Checker
 	own.Where = l.st.Pos().Place()
-	h := &checker{Checker: &own, at: l.st.Pos(), ConnectIP: c.ConnectIP, ConnectPort: c.ConnectPort}
+	h := &checker{Checker: &own, at: l.st.Pos(), server: c.server, ConnectIP: c.ConnectIP, ConnectPort: c.ConnectPort}
 	h.inherit.ConnectTimeout = c.inherit.ConnectTimeout
 	l.each(h.Checker, func(l *line) bool {
 		switch l.kw {
 		case "connect_port", "connect_timeout":
 			return l.into(h)
 		case "bindto", "connect_ip":
-			return b.ends(l, h, rs)
+			return b.ends(l, h)
 		}
 		return l.into(c)
 	})

@@ -61,8 +61,6 @@ func (b *builder) globalKeyword(l *line, g *Global) bool {
 		if !l.single() {
 			l.umask(&g.Umask)
 		}
-	case "smtp_helo_name":
-		return b.unsaid(func() bool { return l.left() == 0 && l.set(g) })
 	case "snmp_socket", "reload_time_file", "iproute_usr_dir", "iproute_etc_dir":
 		return l.single()
 	case "state_dump_file", "stats_dump_file", "json_dump_file":

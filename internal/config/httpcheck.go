@@ -39,25 +39,11 @@ func (b *builder) url(l *line, c *checker) {
 }
 
 func (b *builder) urlKeyword(l *line, u *URL) bool {
-	switch {
-	case l.kw == "digest":
-		b.digest(l, u)
-	case l.kw == "status_code" && l.left() > 0:
-		b.statusCodes(l, u)
-	case l.kw == "status_code" || strings.HasPrefix(l.kw, "regex"):
-		return b.unsaid(func() bool { return b.regexKeyword(l, u) })
-	default:
-		return false
-	}
-	return true
-}
-
-// regexKeyword reads what the body is compared with; keepalived only logs what
-// is wrong there.
-func (b *builder) regexKeyword(l *line, u *URL) bool {
 	switch l.kw {
+	case "digest":
+		b.digest(l, u)
 	case "status_code":
-		l.word()
+		b.statusCodes(l, u)
 	case "regex":
 		b.regex(l, u)
 	case "regex_options":
@@ -65,7 +51,7 @@ func (b *builder) regexKeyword(l *line, u *URL) bool {
 	case "regex_stack":
 		b.regexStack(l, u)
 	default:
-		return l.set(u)
+		return false
 	}
 	return true
 }
@@ -85,6 +71,9 @@ func (b *builder) digest(l *line, u *URL) {
 
 // statusCodes reads N or N-M, any number of them.
 func (b *builder) statusCodes(l *line, u *URL) {
+	if l.left() == 0 {
+		l.word()
+	}
 	for l.left() > 0 {
 		w, _ := l.word()
 		from, to, ranged := cutByte(w.Text, '-')

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -46,10 +47,11 @@ func (b *builder) granularity(l *line, vs *virtualServer) {
 	} else {
 		n, bad := maskBits(w.Text)
 		if bad != "" {
-			b.unsaid(func() bool {
-				l.badValue(w, "persistence_granularity: "+bad, "persistence_granularity 255.255.255.0", "nothing")
-				return true
-			})
+			rule := "invalid-value"
+			if _, err := strconv.ParseUint(w.Text, 10, 16); err == nil || isAddr(w.Text) && !strings.Contains(w.Text, ":") {
+				rule = "mask-with-holes" // of which keepalived makes a mask all the same
+			}
+			l.badAs(rule, w, "persistence_granularity: "+bad, "persistence_granularity 255.255.255.0", "nothing")
 			return
 		}
 		vs.PersistenceGranularity = n

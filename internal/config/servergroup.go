@@ -35,13 +35,13 @@ func (b *builder) serverGroup(l *line) {
 		}
 		b.groupEntry(l, g)
 	})
-	if len(g.endpoints) == 0 {
-		l.warn("empty-group", fmt.Sprintf("virtual_server_group %s has no usable entry and is dropped", name), "IP PORT")
-	}
 	if first := b.groups[name]; first != nil {
 		l.warn("duplicate-name", fmt.Sprintf("virtual_server_group %s is defined again; the first one, at %s, is used", name, first.at.Place()), "give it another name")
 		l.b.exits(exitNone)
 		return
+	}
+	if l.st.Block == nil || len(l.st.Block.Body) == 0 {
+		l.warn("empty-group", fmt.Sprintf("virtual_server_group %s has no entry", name), "an address and a port")
 	}
 	b.groups[name] = g
 }

@@ -226,10 +226,7 @@ func (b *builder) sorryServer(l *line, vs *virtualServer) {
 		return
 	}
 	if vs.sorry != nil {
-		b.unsaid(func() bool {
-			l.warn("repeated-keyword", fmt.Sprintf("sorry_server is given again; it replaces %s", vs.sorry.Addr), "keep one")
-			return true
-		})
+		l.warn("repeated-keyword", fmt.Sprintf("sorry_server is given again; it replaces %s", vs.sorry.Addr), "keep one")
 	}
 	if !vs.given("lb_kind", "lvs_method") {
 		l.warn("sorry-before-method", "sorry_server stands before lb_kind and is used by NAT", "put it after lb_kind")
