@@ -38,10 +38,11 @@ type Keyword struct {
 	Effect  string
 	In227   bool // keepalived 2.2.7 knows the keyword
 	Meaning string
+	path    string
 }
 
 // Path is the keyword's own path: that of its block and its name.
-func (k *Keyword) Path() string { return join(k.Block, k.Name) }
+func (k *Keyword) Path() string { return k.path }
 
 // Repeat says what a second keyword of the same name in a block does.
 type Repeat uint8
@@ -142,6 +143,7 @@ func parseKeyword(f []string) *Keyword {
 		k.Args, k.Strict = Args(a), f[4][0] == '!'
 		k.Optional, k.Ignored = strings.HasSuffix(f[4], "?"), strings.HasSuffix(f[4], "~")
 	}
+	k.path = join(k.Block, k.Name)
 	k.Same, k.Old = strings.CutPrefix(cell(8), "=")
 	standing, effect, _ := strings.Cut(f[9], ": ") // "later" may stand alone
 	k.Standing, k.Effect = standings[standing], effect
