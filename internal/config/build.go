@@ -111,8 +111,9 @@ func (b *builder) warn(rule string, at syntax.Pos, what, fix string) {
 // the table may read; the rest is no keyword at all.
 func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any, handle func(*line) bool) {
 	firsts := b.firsts(path)
+	l := new(line) // of one statement after the other; nobody keeps it
 	for _, st := range body {
-		l := &line{b: b, st: st, path: path, kw: st.Keyword(), block: at, next: 1}
+		*l = line{b: b, st: st, path: path, kw: st.Keyword(), block: at, next: 1}
 		l.key = Lookup(path, l.kw)
 		if l.key == nil {
 			b.unknown(l)
