@@ -14,14 +14,13 @@ func Build(tree *syntax.Tree) (*Config, []finding.Finding) { return build(tree, 
 
 func build(tree *syntax.Tree, origins bool) (*Config, []finding.Finding) {
 	b := &builder{
-		tree:         tree,
-		cfg:          defaultConfig(tree.Files),
-		first:        map[string]map[string]syntax.Pos{},
-		scripts:      map[string]*Script{},
-		later:        map[string]syntax.Pos{},
-		byName:       map[string]*instance{},
-		groups:       map[string]*serverGroup{},
-		groupWeights: map[string]bool{},
+		tree:        tree,
+		cfg:         defaultConfig(tree.Files),
+		first:       map[string]map[string]syntax.Pos{},
+		objects:     newObjects(),
+		byName:      map[string]*instance{},
+		groups:      map[string]*serverGroup{},
+		saidChanges: map[*SyncGroup]bool{},
 	}
 	if origins {
 		b.cfg.Origins = map[Where]map[string]Where{}
@@ -34,7 +33,7 @@ func build(tree *syntax.Tree, origins bool) (*Config, []finding.Finding) {
 	b.finishVRRP()
 	b.finishSync()
 	b.finishServers()
-	if len(tree.Files) > 0 && len(b.cfg.Instances)+len(b.cfg.VirtualServers) == 0 && finding.Worst(b.findings) < finding.Error {
+	if len(tree.Files) > 0 && !b.cfg.runs() && finding.Worst(b.findings) < finding.Error {
 		b.add(finding.Finding{
 			Severity: finding.Warning, Rule: "nothing-to-run",
 			Where: finding.Place{File: tree.Files[0]}, What: "the configuration holds no vrrp_instance and no virtual_server that can run",
@@ -54,15 +53,14 @@ type builder struct {
 	first    map[string]map[string]syntax.Pos // see firsts
 	quiet    int                              // how many blocks around are not carried out
 
-	scripts      map[string]*Script    // defined so far
-	later        map[string]syntax.Pos // vrrp_script names anywhere in the file
-	pending      []*instance
-	byName       map[string]*instance
-	groupWeights map[string]bool // sync groups with sync_group_tracking_weight
-	groups       map[string]*serverGroup
-	servers      []*virtualServer
-	syncIDZero   bool // the sync daemon is one of lvs_sync_daemon_interface
-	nAddrs       int  // addresses that group ranges have been expanded to
+	objects     objects
+	pending     []*instance
+	byName      map[string]*instance
+	saidChanges map[*SyncGroup]bool // those with notify_priority_changes
+	groups      map[string]*serverGroup
+	servers     []*virtualServer
+	syncIDZero  bool // the sync daemon is one of lvs_sync_daemon_interface
+	nAddrs      int  // addresses that group ranges have been expanded to
 }
 
 func (b *builder) add(f finding.Finding) {
@@ -268,10 +266,8 @@ func (b *builder) rootFirst(l *line) {
 		b.global(l)
 	case "kaname":
 		b.kaname(l)
-	case "vrrp_script":
-		if len(l.st.Words) > 1 {
-			b.later[l.st.Words[1].Text] = l.st.Pos()
-		}
+	default:
+		b.objects.announce(l)
 	}
 }
 
@@ -279,8 +275,6 @@ func (b *builder) rootFirst(l *line) {
 func (b *builder) rootSecond(l *line) bool {
 	switch l.kw {
 	case "global_defs", "kaname":
-	case "vrrp_script":
-		b.script(l)
 	case "vrrp_instance":
 		b.instance(l)
 	case "vrrp_sync_group":
@@ -290,7 +284,7 @@ func (b *builder) rootSecond(l *line) bool {
 	case "virtual_server":
 		b.virtualServer(l)
 	default:
-		return false
+		return b.object(l) || b.static(l)
 	}
 	return true
 }
