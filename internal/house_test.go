@@ -15,7 +15,7 @@ const module = "github.com/kaname-lb/kaname/internal/"
 // directly must not be on the list below.
 var pure = []string{
 	"lvs", "lvs/sched", "finding", "event", "snapshot",
-	"config", "config/syntax", "config/lint", "config/format",
+	"config", "config/syntax", "config/lint", "config/dump", "config/format",
 	"vrrp", "health", "director/desired", "director/reconcile",
 	"connsync", "connsync/session", "connsync/pcap",
 }
@@ -43,6 +43,7 @@ var wings = map[string][]string{
 	"snapshot":            {"lvs"},
 	"config":              {"config/syntax"},
 	"config/syntax":       {},
+	"config/dump":         {"config", "config/syntax"},
 	"config/lint":         {"config", "config/syntax"},
 	"config/format":       {"config", "config/syntax"},
 	"config/configio":     {"config/syntax"},

@@ -171,11 +171,11 @@ func (o *addressLine) option() {
 }
 
 func (o *addressLine) unknownOption(w syntax.Word) {
-	what, fix := fmt.Sprintf("an address has no option %q; it is ignored", w.Text), ""
-	if _, err := parseAddr(w.Text); err == nil {
-		what, fix = fmt.Sprintf("one address per line; %s is ignored", w.Text), "put "+w.Text+" on a line of its own"
+	rule, what, fix := "unknown-option", fmt.Sprintf("an address has no option %q; it is ignored", w.Text), ""
+	if ip, _, _ := cutByte(w.Text, '/'); isAddr(ip) {
+		rule, what, fix = "second-address", fmt.Sprintf("one address per line; %s is ignored", w.Text), "put "+w.Text+" on a line of its own"
 	}
-	o.b.warn("unknown-option", w.Pos, what, fix)
+	o.b.warn(rule, w.Pos, what, fix)
 }
 
 // dropLine reports why the whole line is ignored.

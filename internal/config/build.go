@@ -20,7 +20,9 @@ func build(tree *syntax.Tree, origins bool) (*Config, []finding.Finding) {
 		objects:     newObjects(),
 		byName:      map[string]*instance{},
 		groups:      map[string]*serverGroup{},
+		members:     map[*SyncGroup]map[string]Where{},
 		saidChanges: map[*SyncGroup]bool{},
+		defined:     map[string]bool{},
 	}
 	if origins {
 		b.cfg.Origins = map[Where]map[string]Where{}
@@ -56,11 +58,15 @@ type builder struct {
 	objects     objects
 	pending     []*instance
 	byName      map[string]*instance
-	saidChanges map[*SyncGroup]bool // those with notify_priority_changes
+	saidChanges map[*SyncGroup]bool             // those with notify_priority_changes
+	members     map[*SyncGroup]map[string]Where // where they are named
 	groups      map[string]*serverGroup
 	servers     []*virtualServer
 	syncIDZero  bool // the sync daemon is one of lvs_sync_daemon_interface
-	nAddrs      int  // addresses that group ranges have been expanded to
+	// defined are the track_files and bfd_instances above the line that is being
+	// read, as "KEYWORD NAME".
+	defined map[string]bool
+	nAddrs  int // addresses that group ranges have been expanded to
 }
 
 func (b *builder) add(f finding.Finding) {
@@ -87,6 +93,14 @@ func (b *builder) warnAt(rule string, at Where, what, fix string) {
 	b.add(finding.Finding{Severity: finding.Warning, Rule: rule, Where: at, What: what, Fix: fix, Source: b.tree.SourceLine(at)})
 }
 
+// exits sets what keepalived -t would end with for the last finding, where its
+// rule alone does not tell.
+func (b *builder) exits(code int) {
+	if n := len(b.findings); n > 0 {
+		b.findings[n-1].Exit = code
+	}
+}
+
 func (b *builder) warn(rule string, at syntax.Pos, what, fix string) {
 	b.report(finding.Warning, rule, at, what, fix)
 }
@@ -106,6 +120,9 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 			b.warn("unexpected-block", st.Pos(), l.kw+" takes no { }; the block is skipped (keepalived would read it as part of the enclosing one, and end that at the })", "")
 		}
 		if l.key.Repeat == RepeatFirst {
+			if firsts == nil {
+				firsts = map[string]syntax.Pos{}
+			}
 			l.first = firsts[l.kw]
 			if !l.first.IsValid() {
 				firsts[l.kw] = st.Pos()
@@ -116,6 +133,7 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 			continue
 		}
 		l.end()
+		l.discouraged()
 		l.standing()
 		l.origin()
 	}
@@ -133,11 +151,11 @@ func (l *line) origin() {
 	o[l.block][l.kw] = l.st.Pos().Place()
 }
 
-// firsts are the places of keywords of which the first stays. global_defs may
-// stand in several blocks, which are one.
+// firsts are the places of keywords of which the first stays: nil until there
+// is one. global_defs may stand in several blocks, which are one.
 func (b *builder) firsts(path string) map[string]syntax.Pos {
 	if path != "global_defs" && path != "" {
-		return map[string]syntax.Pos{}
+		return nil
 	}
 	if b.first[path] == nil {
 		b.first[path] = map[string]syntax.Pos{}
@@ -155,7 +173,15 @@ func (l *line) each(dst any, handle func(*line) bool) {
 		l.b.quiet++
 		defer func() { l.b.quiet-- }()
 	}
-	l.b.each(join(l.path, l.kw), l.st.Pos().Place(), l.st.Block.Body, dst, handle)
+	at := l.st.Pos().Place()
+	switch { // several blocks are one, which begins with the first
+	case l.path != "":
+	case l.kw == "global_defs":
+		at = l.b.cfg.Global.Where
+	case l.kw == "kaname":
+		at = l.b.cfg.Kaname.Where
+	}
+	l.b.each(join(l.path, l.kw), at, l.st.Block.Body, dst, handle)
 }
 
 // values calls handle for the lines of a block of values.
@@ -165,7 +191,7 @@ func (l *line) values(handle func(*line)) {
 	}
 	for _, st := range l.st.Block.Body {
 		if st.Block != nil {
-			l.b.warn("unexpected-block", st.Pos(), "no block can stand in "+l.kw+"; it is skipped", "is a } missing before this line?")
+			l.b.warn("block-among-values", st.Pos(), "no block can stand in "+l.kw+"; it is skipped", "is a } missing before this line?")
 			continue
 		}
 		v := &line{b: l.b, st: st, path: join(l.path, l.kw), kw: l.kw}
@@ -184,14 +210,26 @@ func join(path, word string) string {
 // standing reports a keyword that has been read and is not carried out.
 func (l *line) standing() {
 	k := l.key
-	off := k.Args == ArgBool && len(l.st.Words) > 1 && !slices.Contains(trueWords, l.st.Words[1].Text)
 	switch {
-	case l.told || l.b.quiet > 0 || l.refused > 0 || off:
+	case l.told || l.b.quiet > 0 || l.refused > 0 || l.plainDefault():
 	case k.Standing == Later:
 		l.unsupported("")
 	case k.Standing == Never:
 		l.note("no-effect-here", fmt.Sprintf("%s: accepted, has no effect here: %s", l.kw, k.Effect), "")
 	}
+}
+
+// plainDefault reports whether the line says only what holds without it, so that
+// nothing is lost when it is not carried out.
+func (l *line) plainDefault() bool {
+	if len(l.st.Words) != 2 {
+		return false
+	}
+	w, k := l.st.Words[1].Text, l.key
+	if k.Args == ArgBool && (k.Default == "" || k.Default == "false") {
+		return !slices.Contains(trueWords, w)
+	}
+	return k.Default != "" && w == strings.Fields(k.Default)[0]
 }
 
 // unsupported reports a known keyword that is not carried out yet: one warning,
@@ -209,6 +247,33 @@ func (l *line) unsupported(effect string) {
 	l.next = len(l.st.Words)
 }
 
+// discouraged reports a keyword that keepalived 2.2.7 carries out and complains
+// about.
+func (l *line) discouraged() {
+	instead, ok := discouraged[l.key.Path()]
+	if !ok {
+		return
+	}
+	here := func(f finding.Finding) bool { return f.Rule == "deprecated" && f.Where == l.st.Pos().Place() }
+	i := slices.IndexFunc(l.b.findings, here)
+	if i < 0 {
+		l.note("deprecated", l.kw+" is an old word of keepalived", instead)
+		i = len(l.b.findings) - 1
+	}
+	l.b.findings[i].Exit = exitConfig
+}
+
+var discouraged = map[string]string{
+	"global_defs/vrrp_vmac_garp_intvl":                 "vrrp_garp_extra_if",
+	"global_defs/vrrp_iptables":                        "nftables",
+	"vrrp_instance/vmac_garp_intvl":                    "garp_extra_if",
+	"vrrp_instance/linkbeat_use_polling":               "linkbeat_interfaces { ... }",
+	"vrrp_instance/lvs_sync_daemon_interface":          "lvs_sync_daemon in global_defs",
+	"vrrp_sync_group/global_tracking":                  "track_interface, track_script or track_file in the group",
+	"virtual_server/real_server/HTTP_GET/nb_get_retry": "retry",
+	"virtual_server/real_server/SSL_GET/nb_get_retry":  "retry",
+}
+
 // unknown reports a statement that is no keyword where it stands.
 func (b *builder) unknown(l *line) {
 	if len(b.findings) > maxFindings {
@@ -218,8 +283,9 @@ func (b *builder) unknown(l *line) {
 	if l.path != "" {
 		place = " in " + l.path[strings.LastIndexByte(l.path, '/')+1:]
 	}
-	what, fix, sev := fmt.Sprintf("unknown keyword %s%s", l.kw, place), "", finding.Warning
+	rule, what, fix, sev := "unknown-keyword", fmt.Sprintf("unknown keyword %s%s", l.kw, place), "", finding.Warning
 	if l.st.Block != nil {
+		rule = "unknown-block"
 		what += "; the whole block is skipped (keepalived would read its lines as if they stood one level up)"
 	} else {
 		what += "; the line is ignored"
@@ -228,7 +294,9 @@ func (b *builder) unknown(l *line) {
 	switch {
 	case obsolete[l.kw] != "":
 		what += "; " + obsolete[l.kw]
+		fix = "remove it"
 	case s.word == "":
+		fix = "remove it, or correct the spelling"
 	case s.path == l.path:
 		what += "; did you mean " + s.word + "?"
 		fix = s.word
@@ -242,16 +310,23 @@ func (b *builder) unknown(l *line) {
 			}
 			fix += " " + w.Text
 		}
+		if l.st.Block != nil {
+			fix += " {"
+		}
 	default:
 		what += "; " + s.belongs()
 		fix = "look for a missing or extra brace before this line"
 		// A whole block in the wrong place: what it asks for cannot be run.
 		if s.word == l.kw && l.st.Block != nil {
-			sev = finding.Error
+			rule, sev = "misplaced-block", finding.Error
 		}
 	}
-	b.report(sev, "unknown-keyword", l.st.Pos(), what, fix)
+	b.report(sev, rule, l.st.Pos(), what, fix)
 }
+
+// Obsolete returns what became of a keyword of keepalived's past that is
+// unknown today and does nothing, "" when word is none.
+func Obsolete(word string) string { return obsolete[word] }
 
 // obsolete are keywords of keepalived's past that do nothing today.
 var obsolete = map[string]string{
@@ -273,6 +348,9 @@ func (b *builder) rootFirst(l *line) {
 
 // rootSecond handles the rest in the file's order.
 func (b *builder) rootSecond(l *line) bool {
+	if l.key.Shape == syntax.Block && len(l.st.Words) > 1 && strings.HasSuffix(l.kw, "track_file") || l.kw == "bfd_instance" && len(l.st.Words) > 1 {
+		b.defined[l.kw+" "+l.st.Words[1].Text] = true
+	}
 	switch l.kw {
 	case "global_defs", "kaname":
 	case "vrrp_instance":

@@ -58,22 +58,23 @@ type SyncDaemon struct {
 // Kaname is the block kaname { … } of our own language (DESIGN §2).
 type Kaname struct {
 	Where
-	Dataplane   string // "auto" (default), "xdp", "tc"; "ipvs" not built yet
-	XDPMode     string // "auto" (default), "native", "generic"
-	Connections int    // entries of the connection table, 0 for the default
-	Interfaces  []string
+	Dataplane   string   `kw:"dataplane"`   // "auto" (default), "xdp", "tc"; "ipvs" not built yet
+	XDPMode     string   `kw:"xdp_mode"`    // "auto" (default), "native", "generic"
+	Connections int      `kw:"connections"` // entries of the connection table, 0 for the default
+	Interfaces  []string `kw:"interfaces"`
 	Sync        KanameSync
 }
 
 // KanameSync is how the sync daemon works, where lvs_sync_daemon has no word
 // for it.
 type KanameSync struct {
-	Key   Secret        // sync_key, empty: datagrams carry no proof of origin
+	Key   Secret        `kw:"sync_key"` // sync_key, empty: datagrams carry no proof of origin
 	Rules lvs.SyncRules // at once, refreshed after 60 s
 	// QueueLen (sync_qlen_max) is how many datagrams may wait for being sent, and
 	// Rate (sync_rate) how many connections are announced a second at most; 0: the
 	// daemon's default.
-	QueueLen, Rate int
-	CatchUp        bool // sync_catch_up, true
-	CatchUpPort    int  // sync_catch_up_port; the daemon's Port by default
+	QueueLen    int  `kw:"sync_qlen_max"`
+	Rate        int  `kw:"sync_rate"`
+	CatchUp     bool `kw:"sync_catch_up"`      // true
+	CatchUpPort int  `kw:"sync_catch_up_port"` // the daemon's Port by default
 }

@@ -10,20 +10,31 @@ const (
 	exitSecurity  = 6 // scripts without enable_script_security, a strict include
 )
 
+// exitNone is the status of a finding that keepalived -t has no message for,
+// where others of its rule have one. Load makes it 0.
+const exitNone = -1
+
 // silent are the rules about what keepalived -t accepts without a message.
 var silent = map[string]bool{
-	"extra-words": true, "unquoted-command": true, "flag-with-value": true, "not-supported": true,
+	"duplicate-address": true, "empty-block": true, "lookalike-character": true, "master-without-priority": true,
+	"name-not-replaced": true, "password-without-type": true, "sorry-before-method": true, "sync-instance": true,
+	"undefined-name": true,
+	"extra-words":    true, "unquoted-command": true, "flag-with-value": true, "not-supported": true,
 	"no-effect-here": true, "no-effect": true, "deprecated": true, "duplicate-virtual-server": true,
-	"unknown-group": true, "nothing-to-run": true, "include-skipped": true, "short-sync-key": true,
+	"unknown-group": true, "duplicate-script": true, "nothing-to-run": true, "include-skipped": true, "short-sync-key": true,
 }
 
 // exitOf is the status that keepalived -t would end with for a finding of the
 // parser or the builder.
 func exitOf(f *finding.Finding) int {
 	switch {
-	case silent[f.Rule] || f.Severity == finding.Note:
+	case f.Exit > 0:
+		return f.Exit
+	case f.Rule == "include-skipped" && f.Severity == finding.Error:
+		return exitSecurity
+	case f.Exit == exitNone || silent[f.Rule] || f.Severity == finding.Note:
 		return 0
-	case f.Rule == "missing-parameter":
+	case f.Rule == "missing-parameter" && f.Severity == finding.Error:
 		return exitMissing
 	}
 	return exitConfig

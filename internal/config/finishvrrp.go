@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,7 +73,7 @@ func (b *builder) finishInterval(in *instance) {
 	if rounded != in.AdvertInterval {
 		fix := ""
 		if in.Version == 2 {
-			fix = "a whole number, or version 3 on all nodes"
+			fix = "version 3 on all nodes, which has hundredths of a second, or advert_int " + strconv.Itoa(int(rounded/time.Second))
 		}
 		b.warn("advert-interval-rounded", in.where("advert_int"), fmt.Sprintf("vrrp_instance %s: VRRP version %d has %s; advert_int %s becomes %s", in.Name, in.Version, word, formatSeconds(in.AdvertInterval), formatSeconds(rounded)), fix)
 		in.AdvertInterval = rounded
@@ -169,7 +170,7 @@ func (b *builder) finishTracking(in *instance) {
 		return own
 	})
 	if in.Priority == 255 {
-		b.dropWeighted(in, []string{"track_interface", "track_script", "track_file", "track_process", "track_bfd"}, func(t Track) (string, string) {
+		b.dropWeighted("owner-weight", in, []string{"track_interface", "track_script", "track_file", "track_process", "track_bfd"}, func(t Track) (string, string) {
 			return fmt.Sprintf("vrrp_instance %s: priority 255 does not change; tracking %s with a weight is ignored", in.Name, t.Name), "priority 254, or no weight"
 		})
 	}
@@ -185,14 +186,14 @@ func (t *Tracking) lists() map[string]*[]Track {
 
 // dropWeighted removes the lines that have a weight from the lists of the named
 // keywords, and reports each with what say returns.
-func (b *builder) dropWeighted(in *instance, kws []string, say func(Track) (what, fix string)) {
+func (b *builder) dropWeighted(rule string, in *instance, kws []string, say func(Track) (what, fix string)) {
 	lists := in.lists()
 	for _, kw := range kws {
 		*lists[kw] = slices.DeleteFunc(*lists[kw], func(t Track) bool {
 			weighted := b.trackedWeight(kw, t) != 0
 			if weighted {
 				what, fix := say(t)
-				b.warnAt("weight-ignored", t.Where, what, fix)
+				b.warnAt(rule, t.Where, what, fix)
 			}
 			return weighted
 		})

@@ -46,7 +46,7 @@ func (b *builder) globalKeyword(l *line, g *Global) bool {
 // largest reads a delay of which the largest counts.
 func (b *builder) largest(l *line, dst *time.Duration) {
 	d := *dst
-	if l.seconds(&d, time.Millisecond, maxDelay*time.Second) {
+	if l.seconds(&d, time.Millisecond, math.MaxUint32*time.Microsecond) {
 		*dst = max(d, *dst)
 	}
 }
@@ -71,7 +71,7 @@ func (b *builder) globalVRRP(l *line, d *GlobalVRRP) bool {
 
 // count reads how often something is sent; 0 becomes 1.
 func (l *line) count(dst *int) {
-	if l.integer(dst, 0, math.MaxInt32, true) && *dst == 0 {
+	if l.integer(dst, 0, math.MaxUint32, true) && *dst == 0 {
 		l.warn("invalid-value", l.kw+" 0 sends one", l.kw+" 1")
 		*dst = 1
 	}
@@ -117,16 +117,16 @@ func (l *line) user(dst *User) {
 }
 
 // choice reads one of a few words.
-func (b *builder) choice(l *line, dst *string, allowed ...string) bool {
+func (b *builder) choice(l *line, dst *string, allowed ...string) {
 	w, ok := l.word()
 	if !ok {
-		return false
+		return
 	}
 	set := map[string]bool{}
 	for _, a := range allowed {
 		if a == w.Text {
 			*dst = a
-			return true
+			return
 		}
 		set[a] = true
 	}
@@ -135,5 +135,4 @@ func (b *builder) choice(l *line, dst *string, allowed ...string) bool {
 		what += "; did you mean " + s + "?"
 	}
 	l.badValue(w, what, l.kw+" "+strings.Join(allowed, " | "), *dst)
-	return false
 }

@@ -109,7 +109,7 @@ func (b *builder) version(l *line, in *instance, again bool) {
 		return
 	}
 	if again && in.Version != 0 && v != in.Version {
-		l.warn("repeated-keyword", fmt.Sprintf("version is given again; %d stays", in.Version), "keep one")
+		l.warn("repeated-first", fmt.Sprintf("version is given again; %d stays", in.Version), "keep one")
 		return
 	}
 	in.Version = v
@@ -238,13 +238,13 @@ func (b *builder) state(l *line, in *instance) {
 	case w.Text == "MASTER":
 		in.State = "MASTER"
 	case w.Text == "BACKUP" && in.State == "MASTER":
-		l.warn("repeated-keyword", "state BACKUP after state MASTER is ignored", "keep one")
+		l.warn("repeated-first", "state BACKUP after state MASTER is ignored", "keep one")
 	case w.Text != "BACKUP":
 		fix := "state BACKUP"
 		if nearest(map[string]bool{"MASTER": true}, w.Text) != "" {
 			fix = "state MASTER"
 		}
-		l.badValue(w, fmt.Sprintf("state is MASTER or BACKUP, in capitals, not %q", w.Text), fix, in.State)
+		l.badAs("unknown-state", w, fmt.Sprintf("state is MASTER or BACKUP, in capitals, not %q", w.Text), fix, in.State)
 	}
 }
 
@@ -259,7 +259,7 @@ func (b *builder) authentication(l *line, in *instance) bool {
 			t = w.Text
 		default:
 			t = ""
-			l.badValue(w, fmt.Sprintf("auth_type is PASS or AH, in capitals, not %q; there is no authentication", w.Text), "auth_type PASS", "")
+			l.badAs("unknown-auth-type", w, fmt.Sprintf("auth_type is PASS or AH, in capitals, not %q; there is no authentication", w.Text), "auth_type PASS", "")
 		}
 		in.Auth, in.pos["auth_type"] = AuthType(t), l.st.Pos()
 	case "auth_pass":

@@ -38,15 +38,25 @@ func (l *line) fail(rule, what, fix string) { l.b.report(finding.Error, rule, l.
 func (l *line) left() int { return len(l.st.Words) - l.next }
 
 // word reads the next word; a missing one is an Error, because keepalived ends
-// at once over it.
+// at once over it, unless the table says that it goes on.
 func (l *line) word() (syntax.Word, bool) {
 	if l.left() == 0 {
-		l.fail("missing-parameter", l.kw+" needs a parameter", "")
+		l.missing("")
 		return syntax.Word{}, false
 	}
 	w := l.st.Words[l.next]
 	l.next++
 	return w, true
+}
+
+// missing reports that there is no further word.
+func (l *line) missing(fix string) {
+	l.refused++
+	if l.key != nil && l.key.Ignored {
+		l.warn("missing-value", l.kw+" needs a value; the line is ignored", fix)
+		return
+	}
+	l.fail("missing-parameter", l.kw+" needs a parameter", fix)
 }
 
 // accept reads the next word if it is w.
@@ -63,11 +73,15 @@ func (l *line) end() {
 	if l.left() <= 0 {
 		return
 	}
+	rule := "extra-words"
+	if l.key != nil && l.key.Shape == syntax.ValueBlock {
+		rule = "block-extra-words" // of which keepalived takes notice
+	}
 	var extra []string
 	for _, w := range l.st.Words[l.next:] {
 		extra = append(extra, w.Text)
 	}
-	l.b.report(finding.Warning, "extra-words", l.st.Words[l.next].Pos,
+	l.b.report(finding.Warning, rule, l.st.Words[l.next].Pos,
 		fmt.Sprintf("%s takes nothing more; %q is ignored", l.kw, strings.Join(extra, " ")), "one statement per line")
 	l.next = len(l.st.Words)
 }
@@ -108,6 +122,11 @@ func (l *line) integer(dst *int, lo, hi int, lenient bool) bool {
 
 // badValue reports a word that is not used, and what is used instead.
 func (l *line) badValue(w syntax.Word, what, fix, kept string) {
+	l.badAs("invalid-value", w, what, fix, kept)
+}
+
+// badAs is badValue with a rule of its own.
+func (l *line) badAs(rule string, w syntax.Word, what, fix, kept string) {
 	l.refused++
 	switch kept {
 	case "":
@@ -116,7 +135,7 @@ func (l *line) badValue(w syntax.Word, what, fix, kept string) {
 	default:
 		what += "; " + kept + " is used"
 	}
-	l.b.report(finding.Warning, "invalid-value", w.Pos, what, fix)
+	l.b.report(finding.Warning, rule, w.Pos, what, fix)
 }
 
 // leadingInt reads the digits at the beginning of s.
@@ -145,27 +164,29 @@ func (l *line) seconds(dst *time.Duration, lo, hi time.Duration) bool {
 	}
 	d, ok := parseSeconds(strings.TrimLeft(w.Text, " \t"))
 	if !ok {
-		fix := "seconds without a unit, as 1.5"
+		rule, fix := "invalid-value", "seconds without a unit, as 1.5"
 		if v, _, ok := leadingInt(w.Text); ok {
-			fix = fmt.Sprintf("%s %d", l.kw, v)
+			rule, fix = "number-with-unit", fmt.Sprintf("%s %d", l.kw, v)
 		}
-		l.badValue(w, fmt.Sprintf("%s: %q is no number of seconds", l.kw, w.Text), fix, formatSeconds(*dst))
+		l.badAs(rule, w, fmt.Sprintf("%s: %q is no number of seconds", l.kw, w.Text), fix, keptSeconds(*dst))
 		return false
 	}
 	if d < lo || d > hi {
-		l.badValue(w, fmt.Sprintf("%s must be between %s and %s, not %s", l.kw, formatSeconds(lo), formatSeconds(hi), w.Text), "", formatSeconds(*dst))
+		l.badValue(w, fmt.Sprintf("%s must be between %s and %s, not %s", l.kw, formatSeconds(lo), formatSeconds(hi), w.Text), "", keptSeconds(*dst))
 		return false
+	}
+	if _, frac, _ := strings.Cut(w.Text, "."); len(frac) > 6 {
+		l.b.report(finding.Warning, "rounded", w.Pos, fmt.Sprintf("%s: keepalived counts microseconds; %s is used", l.kw, formatSeconds(d)), fmt.Sprintf("%s %s", l.kw, strings.TrimSuffix(formatSeconds(d), " s")))
 	}
 	*dst = d
 	return true
 }
 
 // wholeSeconds reads seconds without a fraction, at most hi.
-func (l *line) wholeSeconds(dst *time.Duration, hi int) bool {
+func (l *line) wholeSeconds(dst *time.Duration, hi int) {
 	v := int(*dst / time.Second)
-	ok := l.integer(&v, 0, hi, true)
+	l.integer(&v, 0, hi, true)
 	*dst = time.Duration(v) * time.Second
-	return ok
 }
 
 // parseSeconds parses digits with an optional fraction; digits beyond
@@ -184,6 +205,14 @@ func parseSeconds(s string) (time.Duration, bool) {
 	digits := (frac + "0000000")[:7]
 	usec, _ := strconv.ParseInt(digits, 10, 64)
 	return time.Duration(sec)*time.Second + time.Duration((usec+5)/10)*time.Microsecond, true
+}
+
+// keptSeconds is what stays when a line is refused; negative is nothing.
+func keptSeconds(d time.Duration) string {
+	if d < 0 {
+		return "nothing"
+	}
+	return formatSeconds(d)
 }
 
 func formatSeconds(d time.Duration) string {
@@ -237,6 +266,11 @@ func (l *line) address(dst *netip.Addr) bool {
 	}
 	*dst = a
 	return true
+}
+
+func isAddr(s string) bool {
+	_, err := parseAddr(s)
+	return err == nil
 }
 
 func parseAddr(s string) (netip.Addr, error) {

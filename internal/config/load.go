@@ -32,9 +32,7 @@ func Load(files syntax.Files, path string, o Options) (*Config, *syntax.Tree, []
 	cfg, more := build(tree, o.Origins)
 	fs = append(fs, more...)
 	for i := range fs {
-		if f := &fs[i]; f.Exit == 0 {
-			f.Exit = exitOf(f)
-		}
+		fs[i].Exit = exitOf(&fs[i])
 	}
 	Conceal(fs)
 	finding.Sort(fs, tree.Files)

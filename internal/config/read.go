@@ -61,6 +61,12 @@ func (l *line) set(dst any) bool {
 	return true
 }
 
+// into is set if dst has a field for the keyword, else it does nothing and
+// returns false.
+func (l *line) into(dst any) bool {
+	return l.key != nil && field(dst, l.key).IsValid() && l.set(dst)
+}
+
 // repeated reports a keyword of which the first stays, and that it is there
 // already. Commands tell by themselves.
 func (l *line) repeated() bool {
@@ -136,7 +142,7 @@ var units = map[string]time.Duration{"s": time.Second, "ms": time.Millisecond, "
 func (l *line) setNumber(f reflect.Value, k *Keyword) {
 	lo, hi := k.bounds()
 	unit := time.Duration(1)
-	if f.IsValid() && f.Type() == reflect.TypeFor[time.Duration]() {
+	if f.IsValid() && (f.Type() == reflect.TypeFor[time.Duration]() || f.Type() == reflect.TypeFor[*time.Duration]()) {
 		unit = units[k.Unit]
 	}
 	v := int(lo) - 1
@@ -160,9 +166,9 @@ func (l *line) setDecimal(f reflect.Value, k *Keyword) {
 	unit := units[k.Unit]
 	a, b, _ := strings.Cut(k.Range, "..")
 	lo, hi := scaled(a, unit, 0), scaled(b, unit, math.MaxInt32*time.Second)
-	var d time.Duration
-	if f.IsValid() {
-		if v, ok := reflect.TypeAssert[time.Duration](f); ok {
+	d := time.Duration(-1)
+	if g := reflect.Indirect(f); f.IsValid() && g.IsValid() {
+		if v, ok := reflect.TypeAssert[time.Duration](g); ok {
 			d = v
 		}
 	}
@@ -204,6 +210,11 @@ func (l *line) setWord(f reflect.Value, k *Keyword) {
 	if !ok {
 		return
 	}
+	if k.Strict && l.left() > 0 {
+		l.badValue(w, fmt.Sprintf("%s takes one word; the line is ignored", l.kw), fmt.Sprintf("%s %q", l.kw, words(l)), "")
+		l.next = len(l.st.Words)
+		return
+	}
 	if n, err := strconv.Atoi(strings.TrimPrefix(k.Range, "<=")); err == nil && strings.HasPrefix(k.Range, "<=") && len(w.Text) > n {
 		l.b.report(finding.Warning, "word-cut", w.Pos, fmt.Sprintf("%s has %d bytes; only the first %d count", l.kw, len(w.Text), n), fmt.Sprintf("a name of at most %d bytes", n))
 		w.Text = w.Text[:n]
@@ -225,11 +236,15 @@ func (l *line) setChoice(f reflect.Value, k *Keyword) {
 	for _, c := range all {
 		set[c] = true
 	}
-	what := fmt.Sprintf("%s knows no %q; the line is ignored", l.kw, w.Text)
+	what := fmt.Sprintf("%s knows no %q", l.kw, w.Text)
 	if s := nearest(set, w.Text); s != "" {
 		what += "; did you mean " + s + "?"
 	}
-	l.badValue(w, what, l.kw+" "+strings.Join(all, " | "), "")
+	kept := "nothing"
+	if f.IsValid() && f.Kind() == reflect.String && f.String() != "" {
+		kept = f.String()
+	}
+	l.badValue(w, what, l.kw+" "+strings.Join(all, " | "), kept)
 }
 
 // setCommand reads commands, FIFOs and users.

@@ -25,7 +25,7 @@ func (l *line) command(dst *Command, users bool) {
 		return
 	}
 	if users && dst.Set() {
-		l.warn("repeated-keyword", fmt.Sprintf("%s is given again; the first one, at %s, stays", l.kw, dst.Where), "remove one")
+		l.warn("repeated-command", fmt.Sprintf("%s is given again; the first one, at %s, stays", l.kw, dst.Where), "remove one")
 		return
 	}
 	argv, err := syntax.SplitCommand(ws[1].Text)
@@ -69,7 +69,7 @@ func (b *builder) script(l *line) {
 	if !ok {
 		return
 	}
-	s := &Script{Where: l.st.Pos().Place(), Name: name, Interval: time.Second, Rise: 1, Fall: 1}
+	s := &Script{Where: l.st.Pos().Place(), Name: name, Interval: time.Second, Rise: 1, Fall: 1, ScriptUser: b.cfg.Global.ScriptUser}
 	l.each(s, func(l *line) bool {
 		switch l.kw {
 		case "interval":
@@ -86,15 +86,13 @@ func (b *builder) script(l *line) {
 			return false
 		case "init_fail":
 			l.flag(&s.InitFail)
-			l.note("no-effect", "init_fail has no effect once an instance tracks the script: the first result decides alone", "remove it")
+			l.note("init-fail", "init_fail has no effect once an instance tracks the script: the first result decides alone", "remove it")
 		default:
 			return false
 		}
 		return true
 	})
-	if s.ScriptUser.Name != "" {
-		s.Command.User = s.ScriptUser
-	}
+	s.Command.User = s.ScriptUser
 	if !s.Command.Set() {
 		l.warn("script-missing", fmt.Sprintf("vrrp_script %s has no script and is dropped", name), `script "/path/to/command argument"`)
 		return
@@ -118,6 +116,9 @@ func (l *line) period(dst *time.Duration) {
 // objectName reads the name of something to track; words behind it are dropped.
 func (l *line) objectName() (string, bool) {
 	w, ok := l.word()
+	if ok {
+		l.end()
+	}
 	return w.Text, ok
 }
 

@@ -13,9 +13,9 @@ import (
 	"github.com/kaname-lb/kaname/internal/finding"
 )
 
-// What is printed of a configuration does not hold the key, wherever the line
+// What is printed of a configuration does not hold its secrets, wherever the line
 // stands and whatever is wrong with it.
-func TestSyncKeyIsNotShown(t *testing.T) {
+func TestSecretsAreNotShown(t *testing.T) {
 	for _, text := range []string{
 		"kaname {\nsync_key topsecret-topsecret\n}\n",
 		"@kaname kaname {\n@kaname sync_key topsecret\n@kaname sync_key \"topsecret again\" topsecret\n@kaname }\n",
@@ -27,6 +27,13 @@ func TestSyncKeyIsNotShown(t *testing.T) {
 		"sync_key topsecret\n",
 		"vrrp_instance V {\nsync_key topsecret\nvirtual_ipaddress {\nsync_key topsecret\n192.0.2.1 sync_key topsecret\n}\n}\n",
 		"global_defs {\nlvs_sync_daemon eth0 sync_key topsecret\nlvs_timeouts sync_key topsecret\n",
+		"vrrp_instance V {\nauthentication {\nauth_type PASS\nauth_pass topsecret\nauth_pass topsecret again\nauth_pas topsecret\n}\n}\n",
+		"vrrp_instance V {\nauthentication {\nauth_pass topsecret-and-longer\n}\nauth_pass topsecret\n}\n",
+		"vrrp_instance V {\nauthentication\nauth_pass topsecret\n}\n",
+		"vrrp_instance V {\nauthentication { auth_type PASS\n auth_pass \"topsecret\n}\n",
+		"vrrp_instance V {\nvirtual_ipaddress {\nauth_pass topsecret\n}\n}\n",
+		"vrrp_instance V {\nauth_hmac {\nkey 300 topsecret\nkey 1 topsecret\nkey topsecret\n@lb1 key 2 topsecret\nactive_key topsecret\n}\n}\n",
+		"SSL {\npassword topsecret\npassword topsecret again\nkey /etc/topsecret\n}\n",
 	} {
 		cfg, tree, fs := config.Load(syntax.MapFiles{"t.conf": text}, "t.conf", config.Options{})
 		fs = append(fs, lint.Check(cfg, tree)...)

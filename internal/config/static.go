@@ -36,8 +36,9 @@ func (b *builder) trackGroup(l *line) {
 	}
 	g := &TrackGroup{Where: l.st.Pos().Place(), Name: name}
 	var first syntax.Pos
+	var at map[string]Where
 	l.each(g, func(l *line) bool {
-		l.onceMembers(&g.Members, &first)
+		at = l.onceMembers(&g.Members, &first, at)
 		return true
 	})
 	if i := slices.IndexFunc(b.cfg.TrackGroups, func(o *TrackGroup) bool { return o.Name == name }); i >= 0 {
@@ -139,8 +140,8 @@ func (b *builder) linkbeat(l *line) {
 		l.next = len(l.st.Words)
 		return
 	}
-	if l.left() > 0 && !b.choice(l, &p.Method, "MII", "ETHTOOL", "IOCTL") {
-		return
+	if l.left() > 0 {
+		b.choice(l, &p.Method, "MII", "ETHTOOL", "IOCTL")
 	}
 	b.cfg.Linkbeat = append(b.cfg.Linkbeat, p)
 }

@@ -20,7 +20,7 @@ func (b *builder) syncGroup(l *line) {
 	var first syntax.Pos
 	l.each(g, func(l *line) bool {
 		if l.kw == "group" {
-			l.onceMembers(&g.Members, &first)
+			b.members[g] = l.onceMembers(&g.Members, &first, b.members[g])
 			return true
 		}
 		if l.kw == "notify_priority_changes" {
@@ -37,24 +37,29 @@ func (b *builder) syncGroup(l *line) {
 	b.cfg.SyncGroups = append(b.cfg.SyncGroups, g)
 }
 
-// onceMembers reads a block group; a second one is ignored.
-func (l *line) onceMembers(dst *[]string, first *syntax.Pos) {
+// onceMembers reads a block group and returns where its names stand; of a second
+// block nothing is read, and that stays at.
+func (l *line) onceMembers(dst *[]string, first *syntax.Pos, at map[string]Where) map[string]Where {
 	if first.IsValid() {
-		l.warn("repeated-keyword", fmt.Sprintf("group is given again; the first one, at %s, stays", first.Place()), "one block group")
-		return
+		l.warn("repeated-first", fmt.Sprintf("group is given again; the first one, at %s, stays", first.Place()), "one block group")
+		return at
 	}
 	*first = l.st.Pos()
-	l.members(dst)
+	return l.members(dst)
 }
 
-// members reads the names of a block, any number a line.
-func (l *line) members(dst *[]string) {
+// members reads the names of a block group, any number a line, and returns where
+// they stand.
+func (l *line) members(dst *[]string) map[string]Where {
+	at := map[string]Where{}
 	l.values(func(l *line) {
 		for l.left() > 0 {
 			w, _ := l.word()
 			*dst = append(*dst, w.Text)
+			at[w.Text] = w.Place()
 		}
 	})
+	return at
 }
 
 // finishGroups resolves the members of the sync groups, which may be defined
@@ -66,10 +71,10 @@ func (b *builder) finishGroups() {
 		g.Members = slices.DeleteFunc(g.Members, func(m string) bool { return b.notMember(g, m, owner) })
 		switch len(g.Members) {
 		case 0:
-			b.groupFinding(g, "sync-group-empty", "the group has no members and is left out")
+			b.groupFinding(g, "sync-group-empty", "the group has no members and is left out", "group { ... } with the names of its instances, or no group")
 			continue
 		case 1:
-			b.groupFinding(g, "sync-group-of-one", "the group has one member only, so there is nothing to keep in step")
+			b.groupFinding(g, "sync-group-of-one", "the group has one member only, so there is nothing to keep in step", "the name of the other instance, or no group")
 		}
 		groups = append(groups, g)
 		b.groupTracking(g)
@@ -86,12 +91,13 @@ func (b *builder) finishGroups() {
 // member so far.
 func (b *builder) notMember(g *SyncGroup, m string, owner map[string]string) bool {
 	in := b.byName[m]
-	what := ""
+	what, fix := "", "remove it"
 	switch {
 	case in == nil:
 		what = fmt.Sprintf("there is no vrrp_instance %s; it is ignored", m)
 		if s := nearest(b.byName, m); s != "" {
 			what += "; did you mean " + s + "?"
+			fix = s
 		}
 	case owner[m] != "":
 		what = fmt.Sprintf("vrrp_instance %s is in group %s already; it is ignored here", m, owner[m])
@@ -99,18 +105,18 @@ func (b *builder) notMember(g *SyncGroup, m string, owner map[string]string) boo
 		what = fmt.Sprintf("vrrp_instance %s does not run and is no member", m)
 	}
 	if what != "" {
-		b.groupFinding(g, "sync-group-member", what)
+		b.warnAt("sync-group-member", b.members[g][m], "vrrp_sync_group "+g.Name+": "+what, fix)
 		return true
 	}
 	owner[m] = g.Name
 	if in.NotRun != "" {
-		b.groupFinding(g, "sync-group-member", fmt.Sprintf("vrrp_instance %s does not run; the group is kept in step without it (keepalived would run it)", m))
+		b.warnAt("not-supported", b.members[g][m], fmt.Sprintf("vrrp_sync_group %s: vrrp_instance %s does not run, and the group is kept in step without it", g.Name, m), "")
 	}
 	return false
 }
 
-func (b *builder) groupFinding(g *SyncGroup, rule, what string) {
-	b.warnAt(rule, g.Where, "vrrp_sync_group "+g.Name+": "+what, "")
+func (b *builder) groupFinding(g *SyncGroup, rule, what, fix string) {
+	b.warnAt(rule, g.Where, "vrrp_sync_group "+g.Name+": "+what, fix)
 }
 
 // groupTracking takes the weights of members' trackers away: members of a
@@ -132,11 +138,11 @@ func (b *builder) clearWeights(g *SyncGroup, in *instance) {
 	fix := "put the tracking into vrrp_sync_group " + g.Name
 	for i, t := range in.TrackInterfaces {
 		if t.Weight != 0 {
-			b.warnAt("weight-ignored", t.Where, fmt.Sprintf("vrrp_instance %s is in a sync group: the weight of %s is ignored, and its failure is a FAULT", in.Name, t.Name), fix)
+			b.warnAt("member-weight", t.Where, fmt.Sprintf("vrrp_instance %s is in a sync group: the weight of %s is ignored, and its failure is a FAULT", in.Name, t.Name), fix)
 			in.TrackInterfaces[i].Weight, in.TrackInterfaces[i].Reverse = 0, false
 		}
 	}
-	b.dropWeighted(in, []string{"track_script", "track_file", "track_bfd"}, func(t Track) (string, string) {
+	b.dropWeighted("member-weight", in, []string{"track_script", "track_file", "track_bfd"}, func(t Track) (string, string) {
 		return fmt.Sprintf("vrrp_instance %s is in a sync group: tracking %s with a weight is ignored", in.Name, t.Name), fix
 	})
 }

@@ -57,7 +57,7 @@ func (b *builder) define(l *line, name string, o object) bool {
 		b.objects.defined[kind] = m
 	}
 	if first, ok := m[name]; ok {
-		l.warn("duplicate-name", fmt.Sprintf("%s %s is defined again; the first one, at %s, is used", l.kw, name, first.at), "give it another name")
+		l.warn("duplicate-script", fmt.Sprintf("%s %s is defined again; the first one, at %s, is used", l.kw, name, first.at), "give it another name")
 		return false
 	}
 	m[name] = o

@@ -3,6 +3,7 @@ package parity
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,7 +92,7 @@ func judge(t *testing.T, all []*sample) {
 	}
 	for i, d := range differences {
 		if !used[i] {
-			t.Errorf("the listed difference %q (%s) is none any more; remove it", d.files, d.reason)
+			t.Errorf("the listed difference %q is none any more; remove it", d.reason)
 		}
 	}
 	slices.Sort(codes)
@@ -134,7 +135,7 @@ func TestUpdate(t *testing.T) {
 		return err
 	})
 	if dir := os.Getenv("KANAME_PARITY_SAID"); dir != "" {
-		record(t, dir, all)
+		record(t, dir, s.dir, all)
 	}
 	hs, us := readCorpus(t), readUses(t)
 	for i := range hs {
@@ -147,14 +148,18 @@ func TestUpdate(t *testing.T) {
 	writeUses(t, us)
 }
 
-// record writes what keepalived said of every file into dir, for reading.
-func record(t *testing.T, dir string, all []*sample) {
+// record writes what keepalived said of every file into dir, for reading, and
+// the files of uses.tsv beside it.
+func record(t *testing.T, dir, stage string, all []*sample) {
 	t.Helper()
 	var b strings.Builder
 	for _, x := range all {
-		fmt.Fprintf(&b, "%s\n\t%s %s\n", x.name, x.expect, once(x.theirs.said))
+		fmt.Fprintf(&b, "%s %s\n\t%s %s\n", x.file, x.name, x.expect, once(x.theirs.said))
 	}
-	if err := os.WriteFile(dir+"/said.txt", []byte(b.String()), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "said.txt"), []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(dir, "files"), os.DirFS(stage)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,7 +1,10 @@
 package keepalived
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"strings"
 
 	"github.com/kaname-lb/kaname/internal/config"
 	"github.com/kaname-lb/kaname/internal/finding"
@@ -11,8 +14,8 @@ import (
 type Host struct {
 	// Interface reports whether a link of that name exists, and is a loopback.
 	Interface func(name string) (exists, loopback bool)
-	// Program says what is wrong with a command's program: not found, not
-	// executable, a directory. nil: it can be run.
+	// Program says what is wrong with a command's program: not found, which is
+	// an fs.ErrNotExist, not executable, a directory. nil: it can be run.
 	Program func(name string) error
 	// Secure says who besides root can write to a program that runs as root,
 	// or to its path.
@@ -29,7 +32,8 @@ const ScriptUser = "keepalived_script"
 func HostFindings(c *config.Config, h Host) []finding.Finding {
 	k := hostCheck{cfg: c, host: h}
 	k.interfaces()
-	k.user(c.Global.Where, c.Global.ScriptUser)
+	k.user(exitConfig, c.Global.Where, c.Global.ScriptUser)
+	k.parent()
 	for _, vs := range c.VirtualServers {
 		k.services(vs)
 	}
@@ -37,10 +41,8 @@ func HostFindings(c *config.Config, h Host) []finding.Finding {
 		k.security() // of the checkers' scripts
 		return k.found
 	}
-	if len(c.Instances) > 0 { // else keepalived does not look at them
-		for _, s := range c.Scripts {
-			k.trackScript(s)
-		}
+	for _, s := range c.Scripts {
+		k.trackScript(s)
 	}
 	for _, in := range c.Instances {
 		k.notify(in.Notify)
@@ -111,19 +113,38 @@ func (k *hostCheck) iface(where config.Where, name, of string) {
 
 const ruleInterface = "no-interface"
 
-// trackScript checks a vrrp_script, which keepalived drops when it cannot run.
+// parent checks the scripts of the parent process and of the FIFOs.
+func (k *hostCheck) parent() {
+	g := k.cfg.Global
+	for _, c := range []config.Command{g.StartupScript, g.ShutdownScript} {
+		if program(c) != "" && k.user(exitConfig, c.Where, c.User) {
+			k.command(c)
+		}
+	}
+	k.command(g.FIFO.AllScript)
+	if len(k.cfg.Instances) > 0 {
+		k.command(g.FIFO.VRRPScript)
+	}
+	if len(k.cfg.VirtualServers) > 0 {
+		k.command(g.FIFO.LVSScript)
+	}
+}
+
+// trackScript checks a vrrp_script, which keepalived drops when there is none.
+// Without an instance it looks at its user alone.
 func (k *hostCheck) trackScript(s *config.Script) {
 	name := program(s.Command)
-	if name == "" {
+	if name == "" || !k.user(exitConfig, s.Command.Where, s.Command.User) || len(k.cfg.Instances) == 0 {
 		return
 	}
-	if err := k.host.Program(name); err != nil {
+	err := k.host.Program(name)
+	if errors.Is(err, fs.ErrNotExist) {
 		k.add(exitConfig, "script-missing", s.Command.Where, "keepalived drops it and tracks nothing: give the full path of a program",
 			"vrrp_script %s: %v", s.Name, err)
 		return
 	}
-	if !k.user(s.Command.Where, s.Command.User) {
-		return
+	if err != nil {
+		k.add(0, "script-missing", s.Command.Where, "make it executable", "vrrp_script %s: %v", s.Name, err)
 	}
 	k.willRun(s.Command)
 	k.secure(s.Command, exitConfig, "vrrp_script "+s.Name)
@@ -142,7 +163,9 @@ func (k *hostCheck) services(vs *config.VirtualServer) {
 		k.command(rs.NotifyUp)
 		k.command(rs.NotifyDown)
 		for _, ch := range rs.Checkers {
-			k.command(ch.Misc)
+			if program(ch.Misc) != "" && k.user(exitConfig, ch.Misc.Where, ch.Misc.User) {
+				k.command(ch.Misc)
+			}
 		}
 	}
 }
@@ -154,22 +177,23 @@ func (k *hostCheck) command(c config.Command) {
 	if name == "" {
 		return
 	}
-	if err := k.host.Program(name); err != nil {
+	err := k.host.Program(name)
+	if err != nil {
 		k.add(0, "script-missing", c.Where, "give the full path of a program that can be run; keepalived says nothing of it", "%v", err)
-		return
 	}
-	if k.user(c.Where, c.User) {
+	if k.user(0, c.Where, c.User) && !errors.Is(err, fs.ErrNotExist) {
 		k.willRun(c)
 		k.secure(c, 0, "script")
 	}
 }
 
-func (k *hostCheck) user(where config.Where, u config.User) bool {
+// user checks that there is a user, whom keepalived -t misses with exit.
+func (k *hostCheck) user(exit int, where config.Where, u config.User) bool {
 	if u == (config.User{}) || u == k.cfg.Global.ScriptUser && where != k.cfg.Global.Where {
 		return true // it is told once
 	}
 	if err := k.host.User(u.Name, u.Group); err != nil {
-		k.add(exitConfig, "no-user", where, "create the user, or name another", "%v", err)
+		k.add(exit, "no-user", where, "create the user, or name another", "%v", err)
 		return false
 	}
 	return true
@@ -208,8 +232,10 @@ func (k *hostCheck) security() {
 	}
 }
 
+// program is what a command runs; </FILE is no program but asks whether a file
+// is there.
 func program(c config.Command) string {
-	if !c.Set() {
+	if !c.Set() || strings.HasPrefix(c.Argv[0], "<") {
 		return ""
 	}
 	return c.Argv[0]

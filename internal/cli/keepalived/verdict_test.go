@@ -86,6 +86,9 @@ var host = keepalived.Host{
 		if name == "/bin/ok" || name == "/bin/unsafe" {
 			return nil
 		}
+		if name == "/bin/plain" {
+			return os.ErrPermission
+		}
 		return fmt.Errorf("command %s: %w", name, os.ErrNotExist)
 	},
 	Secure: func(name string, as config.User) error {
@@ -123,10 +126,17 @@ func TestHost(t *testing.T) {
 		{"track_interface", instance + " track_interface {\n no0\n }\n}", 5, []string{"no-interface"}},
 		{"a check's bind_if", service + "TCP_CHECK {\n bind_if no0\n }\n}\n}", 0, nil},
 		{"notify", instance + " notify_master /bin/ok\n}", 6, []string{"script-security"}},
+		{"notify, no such user", secure + instance + " notify_master /bin/ok none\n}", 0, []string{"no-user"}},
+		{"notify that is no program", instance + " notify_master /bin/plain\n}", 6, []string{"script-missing", "script-security"}},
 		{"notify missing", instance + " notify_master /bin/none\n}", 0, []string{"script-missing"}},
 		{"notify without a user", secure + instance + " notify_master /bin/ok\n}", 5, []string{"no-user"}},
 		{"notify as root", asRoot + instance + " notify_master /bin/ok\n}", 0, nil},
 		{"script_user missing", "global_defs {\n script_user none\n}\n" + instance + " notify_master /bin/none\n}", 5, []string{"no-user", "script-missing"}},
+		{"vrrp_script that is a test of a file", "vrrp_script s {\n script </bin/none\n}\n" + instance + "}", 0, nil},
+		{"startup_script", "global_defs {\n startup_script /bin/ok\n}\n" + instance + "}", 6, []string{"script-security"}},
+		{"startup_script, no such user", "global_defs {\n startup_script /bin/ok none\n}\n" + instance + "}", 5, []string{"no-user"}},
+		{"shutdown_script missing", "global_defs {\n shutdown_script /bin/none\n}\n" + instance + "}", 0, []string{"script-missing"}},
+		{"notify_fifo_script", "global_defs {\n notify_fifo_script /bin/ok\n}\n" + instance + "}", 6, []string{"script-security"}},
 		{"vrrp_script missing", "vrrp_script s {\n script /bin/none\n}\n" + instance + "}", 5, []string{"script-missing"}},
 		{"vrrp_script", "vrrp_script s {\n script /bin/ok\n}\n" + instance + "}", 6, []string{"script-security"}},
 		{"vrrp_script with no such user", "vrrp_script s {\n script /bin/ok\n user none\n}\n" + instance + "}", 5, []string{"no-user"}},

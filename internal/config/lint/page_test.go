@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/kaname-lb/kaname/internal/config"
-	"github.com/kaname-lb/kaname/internal/config/syntax"
 	"github.com/kaname-lb/kaname/internal/finding"
 )
 
@@ -77,7 +76,7 @@ func speaks(t *testing.T, p *Page, names []string, finds string) {
 		if f.Severity != p.Severity {
 			t.Errorf("%s: the page says %s", f, p.Severity)
 		}
-		if f.Where.File != "" && f.Source == "" {
+		if f.Where.Line > 0 && f.Source == "" {
 			t.Errorf("%s has no source line", f)
 		}
 		if f.Fix == "" && f.Severity > finding.Note {
@@ -102,15 +101,18 @@ func listed(fs []finding.Finding) string {
 
 // allFindings are those of the language and of all rules.
 func allFindings(p *Page, names []string) []finding.Finding {
-	files := syntax.MapFiles{}
-	for _, f := range p.Files {
-		files[f.Name] = f.Text
-	}
+	files := exampleFilesOf(p)
 	var all []finding.Finding
-	for _, name := range names {
-		cfg, tree, fs := config.Load(files, name, config.Options{ConfigID: "lb1"})
+	var nodes []Node
+	for i, name := range names {
+		id := []string{"lb1", "lb2"}[i]
+		cfg, tree, fs := config.Load(files, name, config.Options{ConfigID: id})
 		all = append(all, fs...)
 		all = append(all, Check(cfg, tree)...)
+		nodes = append(nodes, Node{Name: id, Config: cfg, Tree: tree})
+	}
+	if len(nodes) == 2 {
+		all = append(all, CheckPair(nodes[0], nodes[1])...)
 	}
 	return all
 }

@@ -67,6 +67,21 @@ func sentence(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:] + "."
 }
 
+// caption stands above an example in docs/lint.md; "" for what is not there.
+func caption(file string) string {
+	switch {
+	case file == "bad-a.conf":
+		return "Found, on one node"
+	case file == "bad-b.conf":
+		return "On the other"
+	case file == "host.txt":
+		return "With a host where"
+	case file == "bad.conf" || strings.HasPrefix(file, "bad-"):
+		return "Found in"
+	}
+	return ""
+}
+
 // Markdown prints every page as docs/lint.md.
 func Markdown() string {
 	var b strings.Builder
@@ -78,10 +93,9 @@ func Markdown() string {
 	for p := range Pages() {
 		fmt.Fprintf(&b, "\n### %s\n\n**%s** (%s). %s\n\n%s\n\n*keepalived:* %s\n", p.ID, p.Rule, p.Severity, sentence(p.Summary), p.Text, p.Keepalived)
 		for _, f := range p.Files {
-			if strings.HasPrefix(f.Name, "finds") || f.Name != "bad.conf" && !strings.HasPrefix(f.Name, "bad-") {
-				continue
+			if caption := caption(f.Name); caption != "" {
+				fmt.Fprintf(&b, "\n%s%s:\n\n```\n%s```\n", caption, p.places(f.Name), f.Text)
 			}
-			fmt.Fprintf(&b, "\nFound in%s:\n\n```\n%s```\n", p.places(f.Name), f.Text)
 		}
 	}
 	return b.String()

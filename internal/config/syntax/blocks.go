@@ -145,7 +145,8 @@ func (p *parser) statement(t text) {
 }
 
 // missingOpen decides what a block keyword without a brace means, given the
-// next line's first word: a block that begins here, or an empty one.
+// next line's first word, empty at the end of the file: a block that begins here,
+// or an empty one.
 func (p *parser) missingOpen(next string) {
 	f := p.top()
 	st := f.last
@@ -156,12 +157,16 @@ func (p *parser) missingOpen(next string) {
 	begins := kind == ValueBlock && next != "}" && p.kind(f.path, next) == Unknown ||
 		kind == Block && p.kind(inner, next) != Unknown
 	if !begins {
-		p.report(finding.Warning, "missing-brace", st.Pos(), fmt.Sprintf("%s has no {; it is read as %s { }", word, word), word+" { }")
+		rule := "missing-open-brace"
+		if next == "" || next == "}" && kind == ValueBlock {
+			rule = "empty-block" // which keepalived reads the same way
+		}
+		p.report(finding.Warning, rule, st.Pos(), fmt.Sprintf("%s has no {; it is read as %s { }", word, word), word+" { }")
 		st.Block = &BlockBody{}
 		f.last = nil
 		return
 	}
-	p.report(finding.Warning, "missing-brace", st.Pos(), fmt.Sprintf("%s has no {; the lines up to the next } are read as its block", word), word+" {")
+	p.report(finding.Warning, "missing-open-brace", st.Pos(), fmt.Sprintf("%s has no {; the lines up to the next } are read as its block", word), word+" {")
 	p.push(st, kind, Pos{})
 }
 
@@ -260,7 +265,7 @@ func (p *parser) close(at Pos) {
 // finish reports what is still open at the end of the last file.
 func (p *parser) finish() {
 	if p.top().waits && !p.stopped {
-		p.missingOpen("}")
+		p.missingOpen("")
 	}
 	for len(p.frames) > 1 {
 		f := p.top()

@@ -191,7 +191,7 @@ func (p *parser) readFile(name string, use Pos, mode strictness, depth int) {
 		if isMain {
 			p.findings = append(p.findings, finding.Finding{
 				Severity: finding.Error, Rule: "unreadable-file",
-				Where: finding.Place{File: name}, What: what, Fix: fix,
+				Where: finding.Place{File: name}, What: what, Fix: "the name of a file that can be read",
 			})
 			return
 		}
