@@ -333,3 +333,10 @@ func (m tagged) add(t reflect.Type, at []int) {
 		}
 	}
 }
+
+// setDecimalOf reads a decimal number as the table has it into dst.
+func (l *line) setDecimalOf(dst *time.Duration) bool {
+	n := l.refused
+	l.setDecimal(reflect.ValueOf(dst).Elem(), l.key)
+	return l.refused == n
+}

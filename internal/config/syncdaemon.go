@@ -176,9 +176,12 @@ func (b *builder) finishSync() {
 	}
 	if s.Instance != "" {
 		in := b.byName[s.Instance]
-		if in == nil || in.leftOut {
+		if in == nil || in.refused {
 			b.dropSync(in != nil)
 			return
+		}
+		if in.NotRun != "" {
+			b.warnAt("sync-instance", s.Where, "vrrp_instance "+s.Instance+" does not run: the sync daemon that was to follow it does not run, and connections are not synchronised", "")
 		}
 		if !s.HasID && !b.syncIDZero {
 			s.SyncID = in.VRID
