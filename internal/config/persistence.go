@@ -21,7 +21,7 @@ func (b *builder) persistence(l *line, vs *virtualServer) bool {
 			vs.PersistenceTimeout = defaultPersistence
 		case w.Text == "0":
 			l.next++
-			l.badValue(w, "persistence_timeout 0 is out of range: the line is ignored and there is no persistence (keepalived would do the same, and -t fails)", "remove the line", "")
+			l.badAs("persistence-zero", w, "persistence_timeout 0 is out of range: the line is ignored and there is no persistence (keepalived would do the same, and -t fails)", "remove the line", "")
 		default:
 			return l.set(vs.VirtualServer)
 		}
@@ -43,14 +43,14 @@ func (b *builder) granularity(l *line, vs *virtualServer) {
 	if vs.family() == 6 {
 		n, err := strconv.Atoi(w.Text)
 		if err != nil || n < 1 || n > 128 {
-			l.badValue(w, fmt.Sprintf("persistence_granularity is a prefix length from 1 to 128 for IPv6, not %q", w.Text), "persistence_granularity 64", "nothing")
+			l.badAs("granularity-mask", w, fmt.Sprintf("persistence_granularity is a prefix length from 1 to 128 for IPv6, not %q", w.Text), "persistence_granularity 64", "nothing")
 			return
 		}
 		vs.PersistenceGranularity = n
 	} else {
 		n, bad := maskBits(w.Text)
 		if bad != "" {
-			l.badValue(w, "persistence_granularity: "+bad, "persistence_granularity 255.255.255.0", "nothing")
+			l.badAs("granularity-mask", w, "persistence_granularity: "+bad, "persistence_granularity 255.255.255.0", "nothing")
 			return
 		}
 		vs.PersistenceGranularity = n

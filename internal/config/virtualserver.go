@@ -189,7 +189,7 @@ func (b *builder) serverSchedule(l *line, vs *virtualServer) bool {
 		vs.SchedulerFlags |= lvs.SchedPort
 	case "hashed":
 		if vs.Scheduler != lvs.SH && vs.Scheduler != lvs.MH {
-			l.warn("flag-without-scheduler", "hashed belongs to lb_algo sh, and does nothing even there", "remove the line")
+			l.warn("hashed-is-nothing", "hashed belongs to lb_algo sh, and does nothing even there", "remove the line")
 			l.told = true
 		}
 	default:
