@@ -21,6 +21,8 @@ var silent = map[string]bool{
 	"undefined-name": true,
 	"extra-words":    true, "unquoted-command": true, "flag-with-value": true, "not-supported": true,
 	"no-effect-here": true, "no-effect": true, "deprecated": true, "duplicate-virtual-server": true,
+	"ha-suspend-of-group": true, "flag-of-other-scheduler": true, "regex-never-fits": true, "regex-missing": true,
+	"unknown-regex-option": true, "granularity-mask": true, "no-effect-anywhere": true, "sync-threshold-order": true,
 	"unknown-group": true, "duplicate-script": true, "nothing-to-run": true, "include-skipped": true, "short-sync-key": true,
 }
 

@@ -248,7 +248,7 @@ func (b *builder) finishChecker(vs *virtualServer, rs *realServer, c *checker, o
 
 func (b *builder) replyLengths(c *checker) {
 	if c.MinReply > c.MaxReply {
-		b.warn("reply-never-fits", c.at, fmt.Sprintf("UDP_CHECK: min_reply_length %d is above max_reply_length %d: the check can never pass", c.MinReply, c.MaxReply), "")
+		b.warn("reply-never-fits", c.at, fmt.Sprintf("UDP_CHECK: min_reply_length %d is above max_reply_length %d: the check can never pass", c.MinReply, c.MaxReply), fmt.Sprintf("max_reply_length %d or more", c.MinReply))
 	}
 }
 

@@ -31,7 +31,7 @@ func (b *builder) url(l *line, c *checker) {
 		l.warn("checker-dropped", "url without path is dropped", "path /")
 		return
 	case u.RegexMax != nil && *u.RegexMax < u.RegexMin:
-		l.warn("regex-never-fits", fmt.Sprintf("url %s: regex_max_offset %d is below regex_min_offset %d: the check can never pass", u.Path, *u.RegexMax, u.RegexMin), "")
+		l.warn("regex-never-fits", fmt.Sprintf("url %s: regex_max_offset %d is below regex_min_offset %d: the check can never pass", u.Path, *u.RegexMax, u.RegexMin), fmt.Sprintf("regex_max_offset above %d, or neither", u.RegexMin))
 	case u.Regex == "" && (u.RegexNoMatch || len(u.RegexOptions) > 0 || u.RegexMin > 0 || u.RegexMax != nil || u.RegexStack != [2]int{}):
 		l.warn("regex-missing", fmt.Sprintf("url %s: regex_* does nothing without regex", u.Path), "regex \"PATTERN\"")
 	}
@@ -130,10 +130,12 @@ func (b *builder) regexOptions(l *line, u *URL) {
 		for _, o := range regexWords {
 			set[o] = true
 		}
+		fix := "remove the word"
 		if s := nearest(set, w.Text); s != "" {
 			what += "; did you mean " + s + "?"
+			fix = "regex_options " + s
 		}
-		b.warn("unknown-regex-option", w.Pos, what, "regex_options caseless multiline …, as the manual lists them")
+		b.warn("unknown-regex-option", w.Pos, what, fix)
 	}
 }
 

@@ -43,14 +43,14 @@ func (b *builder) granularity(l *line, vs *virtualServer) {
 	if vs.family() == 6 {
 		n, err := strconv.Atoi(w.Text)
 		if err != nil || n < 1 || n > 128 {
-			l.badAs("granularity-mask", w, fmt.Sprintf("persistence_granularity is a prefix length from 1 to 128 for IPv6, not %q", w.Text), "persistence_granularity 64", "nothing")
+			l.badAs("invalid-value", w, fmt.Sprintf("persistence_granularity is a prefix length from 1 to 128 for IPv6, not %q", w.Text), "persistence_granularity 64", "nothing")
 			return
 		}
 		vs.PersistenceGranularity = n
 	} else {
-		n, bad := maskBits(w.Text)
+		n, rule, bad := maskBits(w.Text)
 		if bad != "" {
-			l.badAs("granularity-mask", w, "persistence_granularity: "+bad, "persistence_granularity 255.255.255.0", "nothing")
+			l.badAs(rule, w, "persistence_granularity: "+bad, "persistence_granularity 255.255.255.0", "nothing")
 			return
 		}
 		vs.PersistenceGranularity = n
@@ -60,20 +60,23 @@ func (b *builder) granularity(l *line, vs *virtualServer) {
 	}
 }
 
-// maskBits is the length of an IPv4 mask; bad says what is wrong with it.
-func maskBits(s string) (n int, bad string) {
+// maskBits is the length of an IPv4 mask; bad says what is wrong with it, and
+// rule whether keepalived takes it all the same, in silence.
+func maskBits(s string) (n int, rule, bad string) {
+	rule = "granularity-mask"
 	a, err := netip.ParseAddr(s)
 	if v, e := strconv.Atoi(s); e == nil {
-		return 0, fmt.Sprintf("%q is no mask (keepalived would read it as 0.0.0.%d)", s, v&255)
+		return 0, rule, fmt.Sprintf("%q is no mask (keepalived reads it as 0.0.0.%d)", s, v&255)
 	}
 	if err != nil || !a.Is4() {
-		return 0, fmt.Sprintf("%q is no mask", s)
+		rule = "invalid-value"
+		return 0, rule, fmt.Sprintf("%q is no mask", s)
 	}
 	b := a.As4()
 	m := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
 	n = bits.LeadingZeros32(^m)
 	if n < 32 && m<<n != 0 {
-		return 0, fmt.Sprintf("%s has holes (keepalived would mask clients with it as it stands)", s)
+		return 0, rule, fmt.Sprintf("%s has holes (keepalived masks clients with it as it stands)", s)
 	}
-	return n, ""
+	return n, rule, ""
 }

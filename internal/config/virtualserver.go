@@ -213,9 +213,6 @@ func (b *builder) sorryServer(l *line, vs *virtualServer) {
 		l.warn("other-family", fmt.Sprintf("sorry_server %s is of another family than the virtual_server and is ignored", a), "")
 		return
 	}
-	if vs.sorry != nil {
-		l.warn("repeated-keyword", fmt.Sprintf("sorry_server is given again; it replaces %s", vs.sorry.Addr), "keep one")
-	}
 	if !vs.given("lb_kind", "lvs_method") {
 		l.warn("sorry-before-method", "sorry_server stands before lb_kind and is used by NAT", "put it after lb_kind")
 	}
