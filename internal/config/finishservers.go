@@ -258,6 +258,10 @@ func (b *builder) finishQuorum(vs *virtualServer) {
 	for _, rs := range vs.RealServers {
 		total += rs.Weight
 	}
+	if total == 0 && len(vs.RealServers) > 0 {
+		b.warn("quorum-lowered", vs.where("quorum"), fmt.Sprintf("virtual_server %s: the real servers have weight 0 in total, and quorum %d is never reached", vs.Name, vs.Quorum), "")
+		return
+	}
 	if vs.Quorum > total && total > 0 {
 		b.warn("quorum-lowered", vs.where("quorum"), fmt.Sprintf("virtual_server %s: quorum %d is above the total weight %d and is lowered to it, so that one server down loses it", vs.Name, vs.Quorum, total), "quorum 1")
 		vs.Quorum = total

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -16,15 +17,11 @@ func (b *builder) persistence(l *line, vs *virtualServer) bool {
 	switch l.kw {
 	case "persistence_timeout":
 		w, ok := l.peek()
-		switch {
-		case !ok:
-			vs.PersistenceTimeout = defaultPersistence
-		case w.Text == "0":
-			l.next++
-			l.badAs("persistence-zero", w, "persistence_timeout 0 is out of range: the line is ignored and there is no persistence (keepalived would do the same, and -t fails)", "remove the line", "")
-		default:
+		if !ok || w.Text != "0" {
 			return l.set(vs.VirtualServer)
 		}
+		l.next++
+		l.badAs("persistence-zero", w, "persistence_timeout 0 is out of range and ignored, by keepalived too: there is no persistence", "remove the line", "")
 	case "persistence_granularity":
 		b.granularity(l, vs)
 	default:
@@ -43,13 +40,17 @@ func (b *builder) granularity(l *line, vs *virtualServer) {
 	if vs.family() == 6 {
 		n, err := strconv.Atoi(w.Text)
 		if err != nil || n < 1 || n > 128 {
-			l.badAs("invalid-value", w, fmt.Sprintf("persistence_granularity is a prefix length from 1 to 128 for IPv6, not %q", w.Text), "persistence_granularity 64", "nothing")
+			l.badValue(w, fmt.Sprintf("persistence_granularity is a prefix length from 1 to 128 for IPv6, not %q", w.Text), "persistence_granularity 64", "nothing")
 			return
 		}
 		vs.PersistenceGranularity = n
 	} else {
-		n, rule, bad := maskBits(w.Text)
+		n, bad := maskBits(w.Text)
 		if bad != "" {
+			rule := "invalid-value"
+			if _, err := strconv.ParseUint(w.Text, 10, 16); err == nil || isAddr(w.Text) && !strings.Contains(w.Text, ":") {
+				rule = "mask-with-holes" // of which keepalived makes a mask all the same
+			}
 			l.badAs(rule, w, "persistence_granularity: "+bad, "persistence_granularity 255.255.255.0", "nothing")
 			return
 		}
@@ -60,23 +61,20 @@ func (b *builder) granularity(l *line, vs *virtualServer) {
 	}
 }
 
-// maskBits is the length of an IPv4 mask; bad says what is wrong with it, and
-// rule whether keepalived takes it all the same, in silence.
-func maskBits(s string) (n int, rule, bad string) {
-	rule = "granularity-mask"
+// maskBits is the length of an IPv4 mask; bad says what is wrong with it.
+func maskBits(s string) (n int, bad string) {
 	a, err := netip.ParseAddr(s)
 	if v, e := strconv.Atoi(s); e == nil {
-		return 0, rule, fmt.Sprintf("%q is no mask (keepalived reads it as 0.0.0.%d)", s, v&255)
+		return 0, fmt.Sprintf("%q is no mask (keepalived would read it as 0.0.0.%d)", s, v&255)
 	}
 	if err != nil || !a.Is4() {
-		rule = "invalid-value"
-		return 0, rule, fmt.Sprintf("%q is no mask", s)
+		return 0, fmt.Sprintf("%q is no mask", s)
 	}
 	b := a.As4()
 	m := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
 	n = bits.LeadingZeros32(^m)
 	if n < 32 && m<<n != 0 {
-		return 0, rule, fmt.Sprintf("%s has holes (keepalived masks clients with it as it stands)", s)
+		return 0, fmt.Sprintf("%s has holes (keepalived would mask clients with it as it stands)", s)
 	}
-	return n, rule, ""
+	return n, ""
 }
