@@ -215,7 +215,11 @@ func (l *line) standing() {
 	case k.Standing == Later:
 		l.unsupported("")
 	case k.Standing == Never:
-		l.note("no-effect-here", fmt.Sprintf("%s: accepted, has no effect here: %s", l.kw, k.Effect), "")
+		rule := "no-effect-here"
+		if strings.HasPrefix(k.Effect, "it has no effect in keepalived either") {
+			rule = "no-effect-anywhere"
+		}
+		l.note(rule, fmt.Sprintf("%s: accepted, has no effect here: %s", l.kw, k.Effect), "")
 	}
 }
 

@@ -260,7 +260,7 @@ func (l *line) setChoice(f reflect.Value, k *Keyword) {
 	if f.IsValid() && f.Kind() == reflect.String && f.String() != "" {
 		kept = f.String()
 	}
-	l.badValue(w, what, l.kw+" "+strings.Join(all, " | "), kept)
+	l.badAs("unknown-choice", w, what, l.kw+" "+strings.Join(all, " | "), kept)
 }
 
 // setCommand reads commands, FIFOs and users.

@@ -8,7 +8,6 @@ var unheard = map[string]string{
 	"global_defs/smtp_helo_name":             "missing-value",
 	"global_defs/vrrp_skip_check_adv_addr":   "invalid-value",
 	"global_defs/vrrp_strict":                "invalid-value",
-	"virtual_server/sorry_server":            "repeated-keyword",
 	"virtual_server/persistence_granularity": "mask-with-holes",
 }
 
