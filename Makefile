@@ -43,9 +43,10 @@ generate: deps-generate ## rebuild the BPF objects
 check-generated: deps-generate
 	@scripts/check-generated
 
-bench: root ## print ns per packet and requests per second; nothing is asserted
+bench: root ## print ns per packet, requests per second, and what a big configuration costs; nothing is asserted
 	@$(GO) run ./bench/packets
 	@$(GO) run ./bench/requests
+	@$(GO) run ./bench/config
 
 bench-watch: root ## watch beside tshark on a million sessions; what synchronisation costs both directors
 	@scripts/install "comparing with it" tshark

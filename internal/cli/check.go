@@ -12,22 +12,47 @@ import (
 	"github.com/kaname-lb/kaname/internal/finding"
 )
 
-// checkReport is the JSON of check, one for each file named.
+// checkReport is the JSON of check, one for each file named, and one for each
+// two files that were compared.
 type checkReport struct {
 	File     string            `json:"file"`
+	With     string            `json:"compared_with,omitempty"`
 	OK       bool              `json:"ok"` // no errors
 	Findings []finding.Finding `json:"findings"`
+	title    string            // what the report is about, for the verdict
+}
+
+func newReport(title string, r checkReport) checkReport {
+	lint.Number(r.Findings)
+	if r.Findings == nil {
+		r.Findings = []finding.Finding{}
+	}
+	r.title, r.OK = title, finding.Worst(r.Findings) != finding.Error
+	return r
+}
+
+// verdict says how it ended.
+func (r *checkReport) verdict() string {
+	switch {
+	case r.OK:
+		return "ok"
+	case r.With != "":
+		return "do not work together"
+	}
+	return "refused"
 }
 
 func newCheck(a *app) *cobra.Command {
 	var asJSON, asSARIF, strict bool
-	var id, rule string
+	var ids []string
+	var rule string
 	c := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Say what is wrong with a configuration and what will really happen",
 		Long: "check reads keepalived.conf files with all they include and prints what it finds:\n" +
 			"errors (the file would be refused), warnings (without effect, or not what was\n" +
-			"meant) and notes. Nothing on this host is changed or asked.\n\n" +
+			"meant) and notes. Two or more files are also compared as nodes of one cluster.\n" +
+			"Nothing on this host is changed or asked.\n\n" +
 			"Exit status: 0 no errors, 1 errors, 2 warnings with --strict.",
 		RunE: func(_ *cobra.Command, files []string) error {
 			switch {
@@ -38,14 +63,14 @@ func newCheck(a *app) *cobra.Command {
 			case len(files) == 0:
 				return usageError("check needs the configuration FILE...")
 			}
-			if id == "" {
-				id = a.configID()
+			nodes, err := a.nodes(files, ids)
+			if err != nil {
+				return err
 			}
-			reports := make([]checkReport, len(files))
+			reports := a.checkNodes(nodes)
 			var all []finding.Finding
-			for i, file := range files {
-				reports[i] = a.check(file, id)
-				all = append(all, reports[i].Findings...)
+			for _, r := range reports {
+				all = append(all, r.Findings...)
 			}
 			print := func() error { return a.printReports(reports, asJSON) }
 			if asSARIF {
@@ -68,19 +93,8 @@ func newCheck(a *app) *cobra.Command {
 	f.BoolVar(&asSARIF, "sarif", false, "print the findings as SARIF 2.1.0, for code hosts and editors")
 	f.StringVar(&rule, "explain", "", "print the page of `RULE`: K062, or its name; all lists them")
 	f.BoolVar(&strict, "strict", false, "exit 2 when there are warnings")
-	f.StringVar(&id, "config-id", "", "`ID` that @ID lines are compared with (default the host name up to the first dot)")
+	f.StringArrayVar(&ids, "config-id", nil, "`ID` that @ID lines are compared with (default the host name up to the first dot); once, or once for each file")
 	return c
-}
-
-func (a *app) check(file, id string) checkReport {
-	cfg, tree, fs := config.Load(a.env.Files, file, a.loadOptions(id))
-	fs = append(fs, lint.Check(cfg, tree)...)
-	lint.Number(fs)
-	finding.Sort(fs, tree.Files)
-	if fs == nil {
-		fs = []finding.Finding{}
-	}
-	return checkReport{File: file, OK: finding.Worst(fs) != finding.Error, Findings: fs}
 }
 
 func (a *app) loadOptions(id string) config.Options {
@@ -113,11 +127,7 @@ func (a *app) printReports(reports []checkReport, asJSON bool) error {
 		writeFindings(a.env.Stdout, r.Findings)
 	}
 	for _, r := range reports {
-		verdict := "ok"
-		if !r.OK {
-			verdict = "refused"
-		}
-		fmt.Fprintf(a.env.Stdout, "%s: %s%s\n", r.File, verdict, tally(r.Findings, ", "))
+		fmt.Fprintf(a.env.Stdout, "%s: %s%s\n", r.title, r.verdict(), tally(r.Findings, ", "))
 	}
 	return nil
 }

@@ -23,8 +23,9 @@ import (
 // (package director) and of the ipvs face (package ipvsadm).
 const (
 	ExitOK           = 0
-	ExitFailed       = 1  // what was asked for failed; check: the file has errors
+	ExitFailed       = 1  // what was asked for failed; check: the file has errors; fmt --list: a file would change
 	ExitWarnings     = 2  // check --strict: warnings and no errors
+	ExitUnusable     = 2  // fmt: a file cannot be read or written
 	ExitNotRunning   = 3  // no director answers on the control socket
 	ExitNoPermission = 4  // root, or a capability, is needed
 	ExitUsage        = 64 // the command line makes no sense
@@ -76,7 +77,7 @@ type app struct {
 
 // subcommands make the commands below the root, in the order of the help.
 var subcommands = []func(*app) *cobra.Command{
-	newRun, newCheck, newDump, newStatus, newIPVS, newReload, newWatch, newLab, newVersion,
+	newRun, newCheck, newFmt, newDump, newStatus, newIPVS, newReload, newWatch, newLab, newVersion,
 }
 
 // exitError is an error with the exit status it means. A nil err has been

@@ -210,7 +210,7 @@ func (w *watchCall) loadConfig() error {
 			w.expect.Services = append(w.expect.Services, lvs.ServiceKey{FWMark: vs.FWMark})
 		}
 		for _, e := range vs.Endpoints {
-			w.expect.Services = append(w.expect.Services, lvs.ServiceKey{Protocol: vs.Protocol, Addr: e.Addr, Port: e.Port})
+			w.expect.Services = append(w.expect.Services, serviceOf(vs, e))
 		}
 		for _, rs := range vs.RealServers {
 			w.expect.Servers = append(w.expect.Servers, netip.AddrPortFrom(rs.Addr, rs.Port))
@@ -220,6 +220,14 @@ func (w *watchCall) loadConfig() error {
 		}
 	}
 	return nil
+}
+
+// serviceOf is what the sessions of an endpoint are of.
+func serviceOf(vs *config.VirtualServer, e config.Endpoint) lvs.ServiceKey {
+	if !e.Addr.IsValid() {
+		return lvs.ServiceKey{FWMark: e.FWMark}
+	}
+	return lvs.ServiceKey{Protocol: vs.Protocol, Addr: e.Addr, Port: e.Port}
 }
 
 // sources opens what is listened to.

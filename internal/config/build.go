@@ -23,6 +23,7 @@ func build(tree *syntax.Tree, origins bool) (*Config, []finding.Finding) {
 		groups:       map[string]*serverGroup{},
 		members:      map[*SyncGroup]map[string]Where{},
 		groupWeights: map[string]bool{},
+		defined:      map[string]bool{},
 	}
 	if origins {
 		b.cfg.Origins = map[Where]map[string]Where{}
@@ -35,7 +36,7 @@ func build(tree *syntax.Tree, origins bool) (*Config, []finding.Finding) {
 	b.finishVRRP()
 	b.finishSync()
 	b.finishServers()
-	if len(tree.Files) > 0 && len(b.cfg.Instances)+len(b.cfg.VirtualServers) == 0 && finding.Worst(b.findings) < finding.Error {
+	if len(tree.Files) > 0 && !b.cfg.runs() && finding.Worst(b.findings) < finding.Error {
 		b.add(finding.Finding{
 			Severity: finding.Warning, Rule: "nothing-to-run",
 			Where: finding.Place{File: tree.Files[0]}, What: "the configuration holds no vrrp_instance and no virtual_server that can run",
@@ -64,7 +65,10 @@ type builder struct {
 	groups       map[string]*serverGroup
 	servers      []*virtualServer
 	syncIDZero   bool // the sync daemon is one of lvs_sync_daemon_interface
-	nAddrs       int  // addresses that group ranges have been expanded to
+	// defined are the track_files and bfd_instances above the line that is being
+	// read, as "KEYWORD NAME".
+	defined map[string]bool
+	nAddrs  int // addresses that group ranges have been expanded to
 }
 
 func (b *builder) add(f finding.Finding) {
@@ -117,15 +121,16 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 		if l.key.Shape == syntax.Plain && st.Block != nil {
 			b.warn("unexpected-block", st.Pos(), l.kw+" takes no { }; the block is skipped (keepalived would read it as part of the enclosing one, and end that at the })", "")
 		}
-		if l.key.Repeat == RepeatFirst {
-			l.first = firsts[l.kw]
-			if !l.first.IsValid() {
-				firsts[l.kw] = st.Pos()
-			}
-		}
+		l.first = firsts[l.kw]
 		if !handle(l) && !l.set(dst) {
 			l.unsupported("")
 			continue
+		}
+		if l.key.Repeat == RepeatFirst && !l.first.IsValid() && l.refused == 0 {
+			if firsts == nil {
+				firsts = map[string]syntax.Pos{}
+			}
+			firsts[l.kw] = st.Pos()
 		}
 		l.end()
 		l.discouraged()
@@ -146,11 +151,11 @@ func (l *line) origin() {
 	o[l.block][l.kw] = l.st.Pos().Place()
 }
 
-// firsts are the places of keywords of which the first stays. global_defs may
-// stand in several blocks, which are one.
+// firsts are the places of keywords of which the first stays: nil until there
+// is one. global_defs may stand in several blocks, which are one.
 func (b *builder) firsts(path string) map[string]syntax.Pos {
 	if path != "global_defs" && path != "" {
-		return map[string]syntax.Pos{}
+		return nil
 	}
 	if b.first[path] == nil {
 		b.first[path] = map[string]syntax.Pos{}
@@ -205,14 +210,26 @@ func join(path, word string) string {
 // standing reports a keyword that has been read and is not carried out.
 func (l *line) standing() {
 	k := l.key
-	off := k.Args == ArgBool && len(l.st.Words) > 1 && !slices.Contains(trueWords, l.st.Words[1].Text)
 	switch {
-	case l.told || l.b.quiet > 0 || l.refused > 0 || off:
+	case l.told || l.b.quiet > 0 || l.refused > 0 || l.first.IsValid() || l.plainDefault():
 	case k.Standing == Later:
 		l.unsupported("")
 	case k.Standing == Never:
 		l.note("no-effect-here", fmt.Sprintf("%s: accepted, has no effect here: %s", l.kw, k.Effect), "")
 	}
+}
+
+// plainDefault reports whether the line says only what holds without it, so that
+// nothing is lost when it is not carried out.
+func (l *line) plainDefault() bool {
+	if len(l.st.Words) != 2 {
+		return false
+	}
+	w, k := l.st.Words[1].Text, l.key
+	if k.Args == ArgBool && !strings.HasPrefix(k.Default, "true") {
+		return !slices.Contains(trueWords, w)
+	}
+	return k.Default != "" && w == strings.Fields(k.Default)[0]
 }
 
 // unsupported reports a known keyword that is not carried out yet: one warning,
@@ -333,6 +350,9 @@ func (b *builder) rootFirst(l *line) {
 
 // rootSecond handles the rest in the file's order.
 func (b *builder) rootSecond(l *line) bool {
+	if l.key.Shape == syntax.Block && len(l.st.Words) > 1 && strings.HasSuffix(l.kw, "track_file") || l.kw == "bfd_instance" && len(l.st.Words) > 1 {
+		b.defined[l.kw+" "+l.st.Words[1].Text] = true
+	}
 	switch l.kw {
 	case "global_defs", "kaname":
 	case "vrrp_script":
@@ -341,6 +361,9 @@ func (b *builder) rootSecond(l *line) bool {
 		b.instance(l)
 	case "vrrp_sync_group":
 		b.syncGroup(l)
+	case "SSL":
+		b.cfg.SSL = &SSL{Where: l.st.Pos().Place()}
+		l.each(b.cfg.SSL, func(*line) bool { return false })
 	case "virtual_server_group":
 		b.serverGroup(l)
 	case "virtual_server":

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
@@ -12,149 +11,122 @@ import (
 // checker is a checker while it is being built.
 type checker struct {
 	*Checker
-	at          syntax.Pos
-	inherit     inherit
-	connectIP   netip.Addr
-	connectPort int
-	miscTimeout *time.Duration
+	inherit
+	ConnectIP   netip.Addr     `kw:"connect_ip"`
+	ConnectPort int            `kw:"connect_port"`
+	MiscTimeout *time.Duration `kw:"misc_timeout"`
+	LogAll      *bool          `kw:"log_all_failures"`
+	User        User           `kw:"user"`
+
+	at    syntax.Pos
+	hosts []*checker // of SMTP_CHECK
 }
 
-// connectKeyword reads what all checkers that connect have in common.
-func (b *builder) connectKeyword(l *line, c *checker) bool {
-	switch l.kw {
-	case "connect_ip":
-		l.address(&c.connectIP)
-	case "connect_port":
-		l.integer(&c.connectPort, 1, 65535, false)
-	case "bindto":
-		a := c.BindTo
-		if l.address(&a) {
-			if c.connectIP.IsValid() && c.connectIP.Is4() != a.Is4() {
-				l.warn("other-family", "bindto is of another family than connect_ip and is ignored", "")
-				return true
-			}
-			c.BindTo = a
-		}
-	case "bind_port":
-		v := 0
-		if l.integer(&v, 1, 65535, false) {
-			c.BindPort = uint16(v)
-		}
-	case "bind_if":
-		l.iface(&c.BindIf)
-	case "connect_timeout":
-		return c.inherit.keyword(l, 0)
+// checker builds one checker of a real server.
+func (b *builder) checker(l *line, rs *realServer) bool {
+	kind := CheckerKind(l.kw)
+	switch kind {
+	case TCPCheck, HTTPGet, SSLGet, SMTPCheck, DNSCheck, MiscCheck, UDPCheck, PingCheck, FileCheck, BFDCheck:
 	default:
 		return false
 	}
+	c := &checker{at: l.st.Pos(), Checker: &Checker{Where: l.st.Pos().Place(), Kind: kind}}
+	if l.key.Standing == Later {
+		c.NotRun = l.kw + " is not supported yet: the server is not checked by it"
+	}
+	if kind == UDPCheck {
+		c.MaxReply = 255
+	}
+	l.each(c.Checker, func(l *line) bool { return b.checkerKeyword(l, c) })
+	if what, fix := c.useless(rs); what != "" {
+		l.warn("checker-dropped", what+"; the server counts as up without it", fix)
+		return true
+	}
+	rs.checkers = append(rs.checkers, c)
+	rs.checkers = append(rs.checkers, c.hosts...)
 	return true
 }
 
-func (b *builder) miscKeyword(l *line, c *checker, user *User) bool {
+// checkerKeyword reads what the table leaves to code, and what waits for the
+// outer blocks' settings.
+func (b *builder) checkerKeyword(l *line, c *checker) bool {
 	switch l.kw {
+	case "bindto":
+		return b.bindTo(l, c)
+	case "bind_if", "bind_port", "fwmark":
+		return false
 	case "misc_path":
 		l.command(&c.Misc, false)
-	case "misc_timeout":
-		var d time.Duration
-		if l.wholeSeconds(&d, maxDelay) {
-			c.miscTimeout = &d
-		}
-	case "misc_dynamic":
-		l.flag(&c.MiscDynamic)
-	case "user":
-		l.user(user)
-	default:
-		return false
+		return true
+	case "host":
+		b.smtpHost(l, c)
+		return true
 	}
-	return true
-}
-
-func (b *builder) httpKeyword(l *line, c *checker) bool {
-	switch l.kw {
-	case "url":
-		b.url(l, c)
-	case "virtualhost":
-		l.str(&c.VirtualHost)
-	case "fast_recovery":
-		l.boolean(&c.FastRecovery)
-	case "nb_get_retry":
-		l.note("deprecated", "nb_get_retry is an old name of retry", "retry "+words(l))
-		c.inherit.keyword(&line{b: b, st: l.st, path: l.path, kw: "retry", next: l.next}, 0)
-		l.next = min(2, len(l.st.Words))
-	case "http_protocol":
-		v := c.HTTPVersion
-		if l.left() > 0 && l.st.Words[1].Text == "1.0c" {
-			l.next++
-			c.HTTPVersion = "1.0C"
+	switch c.Kind {
+	case HTTPGet, SSLGet:
+		if b.httpKeyword(l, c) {
 			return true
 		}
-		if b.choice(l, &v, "1.0", "1.1", "1.0C") {
-			c.HTTPVersion = v
+	case DNSCheck, UDPCheck, FileCheck, BFDCheck:
+		if b.otherKeyword(l, c) {
+			return true
 		}
-	case "enable_sni", "sni_name":
-		l.note("no-effect", l.kw+" has no effect in HTTP_GET, which uses no TLS", "")
-		l.next = len(l.st.Words)
-	default:
-		return false
+	}
+	return l.into(c)
+}
+
+// bindTo reads a source address, which has to be of the family of a connect_ip
+// that stands before it.
+func (b *builder) bindTo(l *line, c *checker) bool {
+	a := c.BindTo
+	if l.address(&a) {
+		if c.ConnectIP.IsValid() && family(c.ConnectIP) != family(a) {
+			b.warn("other-family", l.st.Words[1].Pos, fmt.Sprintf("bindto %s is of another family than connect_ip %s and is ignored", a, c.ConnectIP), "")
+			return true
+		}
+		c.BindTo = a
 	}
 	return true
 }
 
-func (b *builder) url(l *line, c *checker) {
-	u := URL{Where: l.st.Pos().Place()}
-	l.each(&u, func(l *line) bool {
-		switch l.kw {
-		case "path":
-			l.str(&u.Path)
-		case "digest":
-			b.digest(l, &u)
-		case "status_code":
-			b.statusCodes(l, &u)
-		case "virtualhost":
-			l.str(&u.VirtualHost)
-		default:
-			return false
-		}
-		return true
-	})
-	if u.Path == "" {
-		l.warn("checker-dropped", "url without path is dropped", "path /")
-		return
-	}
-	c.URLs = append(c.URLs, u)
-}
-
-func (b *builder) digest(l *line, u *URL) {
-	w, ok := l.word()
+// useless says why a checker cannot check anything, if so.
+func (c *checker) useless(rs *realServer) (what, fix string) {
 	switch {
-	case !ok:
-	case u.Digest != "":
-		l.warn("repeated-keyword", "digest is given again; the first one stays", "keep one")
-	case len(w.Text) != 32 || strings.Trim(strings.ToLower(w.Text), "0123456789abcdef") != "":
-		l.badValue(w, fmt.Sprintf("digest is an MD5 of 32 hex digits, not %q; the body is not compared", w.Text), "", "")
-	default:
-		u.Digest = strings.ToLower(w.Text)
+	case c.Kind == MiscCheck && !c.Misc.Set():
+		return "MISC_CHECK without misc_path is dropped", `misc_path "/path/to/check argument"`
+	case (c.Kind == HTTPGet || c.Kind == SSLGet) && len(c.URLs) == 0:
+		return string(c.Kind) + " without a url that has a path is dropped", "url { path / }"
+	case c.Kind == FileCheck && c.Track.Name == "":
+		return "FILE_CHECK without a track_file that is defined before it is dropped", "track_file NAME"
+	case c.Kind == BFDCheck && c.Track.Name == "":
+		return "BFD_CHECK without the name of a bfd_instance that is defined before it is dropped", "name NAME"
+	case c.Kind == BFDCheck:
+		for _, o := range rs.checkers {
+			if o.Kind == BFDCheck && o.Track.Name == c.Track.Name {
+				return fmt.Sprintf("BFD_CHECK of %s stands already at %s: this one is dropped", o.Track.Name, o.Where), "remove one"
+			}
+		}
 	}
+	return "", ""
 }
 
-// statusCodes reads N or N-M, any number of them.
-func (b *builder) statusCodes(l *line, u *URL) {
-	if l.left() == 0 {
-		l.word()
-		return
-	}
-	for l.left() > 0 {
-		w, _ := l.word()
-		from, to, ranged := cutByte(w.Text, '-')
-		if !ranged {
-			to = from
+// smtpHost is a further target of an SMTP_CHECK: a checker of its own that
+// starts from the connection settings given so far. The other settings belong
+// to all of them, as in keepalived.
+func (b *builder) smtpHost(l *line, c *checker) {
+	l.note("deprecated", "host blocks are an old way; each is a checker of its own, beside the one for the SMTP_CHECK itself", "one SMTP_CHECK per target")
+	own := *c.Checker
+	own.Where = l.st.Pos().Place()
+	h := &checker{Checker: &own, at: l.st.Pos(), ConnectIP: c.ConnectIP, ConnectPort: c.ConnectPort}
+	h.inherit.ConnectTimeout = c.inherit.ConnectTimeout
+	l.each(h.Checker, func(l *line) bool {
+		switch l.kw {
+		case "connect_ip", "connect_port", "connect_timeout":
+			return l.into(h)
+		case "bindto":
+			return b.bindTo(l, h)
 		}
-		lo, junk1, ok1 := leadingInt(from)
-		hi, junk2, ok2 := leadingInt(to)
-		if !ok1 || !ok2 || junk1+junk2 != "" || lo < 100 || hi > 599 || lo > hi {
-			l.badValue(w, fmt.Sprintf("status_code is a number or range from 100 to 599, not %q; it is ignored", w.Text), "status_code 200-299", "")
-			continue
-		}
-		u.Statuses = append(u.Statuses, StatusRange{int(lo), int(hi)})
-	}
+		return l.into(c)
+	})
+	c.hosts = append(c.hosts, h)
 }

@@ -22,6 +22,7 @@ var silent = map[string]bool{
 	"extra-words":    true, "unquoted-command": true, "flag-with-value": true, "not-supported": true,
 	"no-effect-here": true, "no-effect": true, "deprecated": true, "duplicate-virtual-server": true,
 	"unknown-group": true, "duplicate-script": true, "nothing-to-run": true, "include-skipped": true, "short-sync-key": true,
+	"same-fifo": true,
 }
 
 // exitOf is the status that keepalived -t would end with for a finding of the
@@ -30,9 +31,11 @@ func exitOf(f *finding.Finding) int {
 	switch {
 	case f.Exit > 0:
 		return f.Exit
+	case f.Rule == "include-skipped" && f.Severity == finding.Error:
+		return exitSecurity
 	case f.Exit == exitNone || silent[f.Rule] || f.Severity == finding.Note:
 		return 0
-	case f.Rule == "missing-parameter":
+	case f.Rule == "missing-parameter" && f.Severity == finding.Error:
 		return exitMissing
 	}
 	return exitConfig

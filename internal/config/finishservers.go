@@ -11,74 +11,83 @@ import (
 
 // finishServers settles what depends on whole virtual servers.
 func (b *builder) finishServers() {
-	seen := map[lvs.ServiceKey]Where{}
+	seen := map[serviceKey]Where{}
 	for _, vs := range b.servers {
-		b.finishEndpoints(vs, seen)
-		b.finishService(vs)
-		if vs.leftOut {
+		if !b.finishGroup(vs) || !b.finishService(vs) {
 			continue
 		}
+		b.finishSchedule(vs)
+		b.finishPersistence(vs)
+		b.finishDefaults(vs)
 		b.finishReal(vs)
 		b.finishSorry(vs)
 		b.finishQuorum(vs)
-		for _, e := range vs.Endpoints {
-			seen[lvs.ServiceKey{Protocol: vs.Protocol, Addr: e.Addr, Port: e.Port}] = vs.Where
-		}
+		b.finishEndpoints(vs, seen)
 		b.cfg.VirtualServers = append(b.cfg.VirtualServers, vs.VirtualServer)
 	}
 }
 
-// finishEndpoints resolves the group and takes out what another virtual server
-// has already or what is not built.
-func (b *builder) finishEndpoints(vs *virtualServer, seen map[lvs.ServiceKey]Where) {
-	if vs.Group != "" {
-		g := b.groups[vs.Group]
-		if g == nil {
-			what := fmt.Sprintf("there is no virtual_server_group %s; the virtual_server is left out", vs.Group)
-			if s := nearest(b.groups, vs.Group); s != "" {
-				what += "; did you mean " + s + "?"
-			}
-			b.warn("unknown-group", vs.at, what, "")
-			vs.leftOut = true
-			return
-		}
-		vs.Endpoints = slices.Clone(g.endpoints)
+// finishGroup resolves the group. It returns false when there is nothing to
+// serve, so that keepalived drops the virtual server too.
+func (b *builder) finishGroup(vs *virtualServer) bool {
+	if vs.Group == "" {
+		return true
 	}
-	if vs.leftOut {
-		return
+	g := b.groups[vs.Group]
+	if g == nil {
+		what := fmt.Sprintf("there is no virtual_server_group %s; the virtual_server is left out", vs.Group)
+		if s := nearest(b.groups, vs.Group); s != "" {
+			what += "; did you mean " + s + "?"
+		}
+		b.warn("unknown-group", vs.at, what, "")
+		return false
 	}
-	reported := false
-	vs.Endpoints = slices.DeleteFunc(vs.Endpoints, func(e Endpoint) bool {
-		if e.Port == 0 {
-			b.warnAt("not-supported", e.Where, fmt.Sprintf("not supported yet: %s without port (all ports); the entry is left out", e.Addr), "")
-			return true
-		}
-		first, dup := seen[lvs.ServiceKey{Protocol: vs.Protocol, Addr: e.Addr, Port: e.Port}]
-		if dup && !reported {
-			reported = true
-			b.warn("duplicate-virtual-server", vs.at, fmt.Sprintf("virtual server %s %s %d exists already, at %s; it is left out here (keepalived lets the two fight)", vs.Protocol, e.Addr, e.Port, first), "merge the two blocks")
-		}
-		return dup
-	})
-	if len(vs.Endpoints) == 0 && !vs.leftOut {
-		if vs.Group != "" && len(b.groups[vs.Group].endpoints) == 0 {
-			b.warn("empty-group", vs.at, fmt.Sprintf("virtual_server_group %s has no usable entry; the virtual_server is left out", vs.Group), "")
-		}
-		vs.leftOut = true
+	vs.Endpoints = slices.Clone(g.endpoints)
+	switch {
+	case len(vs.Endpoints) == 0:
+		b.warn("empty-group", vs.at, fmt.Sprintf("virtual_server_group %s has no usable entry; the virtual_server is left out", vs.Group), "")
+		return false
+	case vs.IPFamily == "" && mixedMark(vs.Endpoints):
+		b.warn("invalid-value", vs.at, fmt.Sprintf("virtual_server_group %s holds IPv4, IPv6 and a fwmark without a family; the virtual_server is left out", vs.Group), "fwmark N inet, or inet6")
+		return false
 	}
+	return true
 }
 
-// finishService settles protocol, scheduler and method.
-func (b *builder) finishService(vs *virtualServer) {
-	if vs.leftOut {
-		return
+// mixedMark reports whether the family of a mark cannot be told.
+func mixedMark(es []Endpoint) bool {
+	var has [7]bool
+	bare := false
+	for _, e := range es {
+		switch {
+		case e.Addr.IsValid():
+			has[family(e.Addr)] = true
+		case e.Family == "":
+			bare = true
+		}
 	}
+	return has[4] && has[6] && bare
+}
+
+// marked reports whether firewall marks are served, and no address.
+func (vs *virtualServer) marked() bool {
+	return !slices.ContainsFunc(vs.Endpoints, func(e Endpoint) bool { return e.Addr.IsValid() })
+}
+
+// finishService settles what has to be given. It returns false when there is
+// no real server.
+func (b *builder) finishService(vs *virtualServer) bool {
 	if len(vs.servers) == 0 {
 		b.warn("no-real-server", vs.at, fmt.Sprintf("virtual_server %s has no real_server and is left out", vs.Name), "real_server IP PORT { ... }")
-		vs.leftOut = true
-		return
+		return false
 	}
-	if !vs.given("protocol") {
+	switch {
+	case vs.marked():
+		if vs.given("protocol") {
+			b.warn("protocol-of-mark", vs.where("protocol"), fmt.Sprintf("virtual_server %s takes packets of any protocol by their mark; protocol is ignored", vs.Name), "remove the line")
+		}
+		vs.Protocol = 0
+	case !vs.given("protocol"):
 		b.warn("no-protocol", vs.at, fmt.Sprintf("virtual_server %s has no protocol and balances UDP", vs.Name), "protocol TCP")
 	}
 	if !vs.given("lb_kind", "lvs_method") {
@@ -87,6 +96,14 @@ func (b *builder) finishService(vs *virtualServer) {
 	if !vs.given("lb_algo", "lvs_sched") {
 		b.warn("no-scheduler", vs.at, fmt.Sprintf("virtual_server %s has no lb_algo and schedules by wlc", vs.Name), "lb_algo wlc")
 	}
+	if vs.Protocol == lvs.SCTP {
+		b.leaveOut(vs, vs.where("protocol"), "protocol SCTP")
+	}
+	return true
+}
+
+// finishSchedule settles scheduler and method, and the flags that do not fit.
+func (b *builder) finishSchedule(vs *virtualServer) {
 	if !vs.Scheduler.Supported() {
 		b.substitute(vs)
 	}
@@ -96,6 +113,18 @@ func (b *builder) finishService(vs *virtualServer) {
 	if vs.Method == lvs.TUN {
 		b.leaveOut(vs, vs.where("lb_kind", "lvs_method"), "forwarding by TUN")
 	}
+	if vs.OnePacket && vs.Protocol != lvs.UDP && !vs.marked() {
+		b.warn("ops-without-udp", vs.where("ops"), fmt.Sprintf("virtual_server %s: ops is for UDP, not %s, and is switched off", vs.Name, vs.Protocol), "remove the line")
+		vs.OnePacket = false
+	}
+	switch {
+	case !vs.HASuspend:
+	case vs.FWMark != 0:
+		b.warn("ha-suspend-without-address", vs.where("ha_suspend"), fmt.Sprintf("virtual_server %s has no address that could be on this host; ha_suspend is switched off", vs.Name), "remove the line")
+		vs.HASuspend = false
+	case vs.Group != "":
+		b.warn("no-effect", vs.where("ha_suspend"), fmt.Sprintf("virtual_server %s: keepalived never finds the addresses of a group on this host, so with ha_suspend its checkers would never run", vs.Name), "remove the line")
+	}
 }
 
 // substitute uses wlc for the schedulers that spread over all servers too.
@@ -103,6 +132,9 @@ func (b *builder) finishService(vs *virtualServer) {
 func (b *builder) substitute(vs *virtualServer) {
 	switch vs.Scheduler {
 	case lvs.SED, lvs.NQ, lvs.TWOS:
+		if vs.NotRun != "" {
+			return
+		}
 		b.warn("not-supported", vs.where("lb_algo", "lvs_sched"), fmt.Sprintf("not supported yet: scheduler %s; virtual_server %s uses wlc", vs.Scheduler, vs.Name), "lb_algo wlc")
 		vs.Scheduler = lvs.WLC
 	default:
@@ -110,130 +142,112 @@ func (b *builder) substitute(vs *virtualServer) {
 	}
 }
 
-// servicePort returns the port that all endpoints share, false when they
-// differ.
-func (vs *virtualServer) servicePort() (uint16, bool) {
-	for _, e := range vs.Endpoints[1:] {
-		if e.Port != vs.Endpoints[0].Port {
-			return 0, false
-		}
+// finishPersistence: a service of all ports needs it, because connections of a
+// client to different ports have to reach the same server.
+func (b *builder) finishPersistence(vs *virtualServer) {
+	all := slices.ContainsFunc(vs.Endpoints, func(e Endpoint) bool { return e.Addr.IsValid() && e.Port == 0 })
+	if all && vs.PersistenceTimeout == 0 {
+		b.warn("port-without-persistence", vs.at, fmt.Sprintf("virtual_server %s serves all ports, which only works with persistence; persistence_timeout 360 is used", vs.Name), "persistence_timeout 360, or a port")
+		vs.PersistenceTimeout = defaultPersistence
 	}
-	return vs.Endpoints[0].Port, true
+}
+
+// finishDefaults fills in what servers and checkers inherit.
+func (b *builder) finishDefaults(vs *virtualServer) {
+	v, i := vs.VirtualServer, vs.inherit
+	v.DelayLoop = get(i.DelayLoop, defaultDelayLoop)
+	v.Warmup = get(i.Warmup, v.DelayLoop)
+	v.ConnectTimeout = get(i.ConnectTimeout, 5*time.Second)
+	v.DelayBeforeRetry = get(i.DelayBeforeRetry, 0)
+	v.Retry = get(i.Retry, 0)
+	v.SMTPAlert = get(or(vs.SMTPAlert, b.alerts()), false)
+}
+
+// alerts is what global_defs says about mails for servers, nil for nothing.
+func (b *builder) alerts() *bool {
+	return or(b.cfg.Global.Mail.AlertChecker, b.cfg.Global.Mail.Alert)
 }
 
 // finishReal fills in what real servers and checkers inherit.
 func (b *builder) finishReal(vs *virtualServer) {
-	i := vs.inherit
-	vs.DelayLoop = get(i.delayLoop, 60*time.Second)
-	vs.Warmup = get(i.warmup, vs.DelayLoop)
-	vs.DelayBeforeRetry = get(i.delayBeforeRetry, 0)
-	vs.Retry = get(i.retry, 0)
 	for _, rs := range vs.servers {
-		rs.Weight, rs.Method = vs.weight, vs.Method
-		if rs.weight != nil {
-			rs.Weight = *rs.weight
-		}
+		r := rs.RealServer
+		r.Weight, r.Method = get(rs.Weight, vs.Weight), vs.Method
 		if rs.method != nil {
-			rs.Method = *rs.method
+			r.Method = *rs.method
+		} else {
+			r.Tunnel = vs.Tunnel
 		}
-		if rs.Method == lvs.TUN {
-			b.warn("not-supported", rs.at, fmt.Sprintf("not supported yet: forwarding by TUN: real_server %s is left out", rs.Addr), "")
-			continue
-		}
+		b.realNotRun(vs, rs)
 		b.realPort(vs, rs)
-		all := rs.inherit.over(i)
-		rs.InhibitOnFailure, rs.Alpha = get(all.inhibit, false), get(all.alpha, false)
+		all := rs.inherit.over(vs.inherit)
+		r.InhibitOnFailure, r.Alpha = get(all.Inhibit, false), get(all.Alpha, false)
+		r.SMTPAlert = get(or(rs.SMTPAlert, b.alerts()), true)
 		for _, c := range rs.checkers {
-			b.finishChecker(vs, rs, c, c.inherit.over(all))
-			rs.Checkers = append(rs.Checkers, c.Checker)
+			b.finishChecker(vs, rs, c, all)
+			r.Checkers = append(r.Checkers, c.Checker)
 		}
-		vs.RealServers = append(vs.RealServers, rs.RealServer)
+		vs.RealServers = append(vs.RealServers, r)
+	}
+	if vs.NotRun == "" && !slices.ContainsFunc(vs.RealServers, func(rs *RealServer) bool { return rs.NotRun == "" }) {
+		b.leaveOut(vs, vs.at, "a virtual_server of which no real_server runs")
 	}
 }
 
-// realPort settles the real server's port: only NAT can change it.
-func (b *builder) realPort(vs *virtualServer, rs *realServer) {
-	port, same := vs.servicePort()
+// realNotRun reports a server that kaname cannot use in a service that runs.
+func (b *builder) realNotRun(vs *virtualServer, rs *realServer) {
+	what := ""
 	switch {
-	case rs.Port == 0 && same:
-		rs.Port = port
-	case rs.Method == lvs.NAT || !same:
-	case rs.Port != port:
-		b.warn("port-not-changed", rs.at, fmt.Sprintf("real_server %s: %s cannot change the port; %d is used, not %d", rs.Addr, rs.Method, port, rs.Port), fmt.Sprintf("real_server %s %d, or lb_kind NAT", rs.Addr, port))
-		rs.Port = port
+	case rs.Method == lvs.TUN:
+		what = "forwarding by TUN"
+	case !rs.Addr.Is4():
+		what = "IPv6"
+	default:
+		return
+	}
+	rs.NotRun = what + " is not supported yet"
+	if vs.NotRun == "" {
+		b.warn("not-supported", rs.at, fmt.Sprintf("not supported yet: %s: real_server %s is left out", what, rs.Addr), "")
 	}
 }
 
-// finishChecker resolves a checker's settings, all being checker over real
-// server over virtual server.
-func (b *builder) finishChecker(vs *virtualServer, rs *realServer, c *checker, all inherit) {
-	retry, before := 1, time.Second
+// finishChecker resolves a checker's settings; outer are those of the real
+// server over the virtual server.
+func (b *builder) finishChecker(vs *virtualServer, rs *realServer, c *checker, outer inherit) {
+	c.inherit.over(outer).resolve(c.Checker)
+	c.LogAllFailures = get(c.LogAll, b.cfg.Global.CheckerLogAllFailures)
 	switch c.Kind {
 	case MiscCheck:
-		retry = 0
-	case HTTPGet:
-		before = 3 * time.Second
-	case TCPCheck:
-	}
-	c.DelayLoop = get(all.delayLoop, 60*time.Second)
-	c.Warmup = get(all.warmup, c.DelayLoop)
-	c.DelayBeforeRetry = get(all.delayBeforeRetry, before)
-	c.Retry = get(all.retry, retry)
-	c.Alpha = get(all.alpha, false)
-	if c.Kind == MiscCheck {
-		c.MiscTimeout = get(c.miscTimeout, vs.DelayLoop)
+		c.Checker.MiscTimeout = get(c.MiscTimeout, vs.VirtualServer.DelayLoop)
+		if c.User.Name != "" {
+			c.Misc.User = c.User
+		}
 		return
+	case FileCheck, BFDCheck:
+		return
+	case HTTPGet, SSLGet:
+		finishHTTP(vs, rs, c)
+	case SMTPCheck:
+		c.HELOName = firstOf(c.HELOName, "smtpchecker.keepalived.org")
+	case DNSCheck:
+		c.DNSType = firstOf(c.DNSType, "SOA")
+	case UDPCheck:
+		b.replyLengths(c)
 	}
-	c.ConnectTimeout = get(all.connectTimeout, 5*time.Second)
 	ip, port := rs.Addr, rs.Port
-	if c.connectIP.IsValid() {
-		ip = c.connectIP
+	if c.ConnectIP.IsValid() {
+		ip = c.ConnectIP
 	}
-	if c.connectPort != 0 {
-		port = uint16(c.connectPort)
+	if c.ConnectPort != 0 {
+		port = uint16(c.ConnectPort)
 	}
 	c.ConnectTo = netip.AddrPortFrom(ip, port)
-	if c.Kind == HTTPGet {
-		finishHTTP(vs, rs, c)
-	}
 }
 
-func finishHTTP(vs *virtualServer, rs *realServer, c *checker) {
-	if c.HTTPVersion == "" {
-		c.HTTPVersion = "1.0"
+func (b *builder) replyLengths(c *checker) {
+	if c.MinReply > c.MaxReply {
+		b.warn("invalid-value", c.at, fmt.Sprintf("UDP_CHECK: min_reply_length %d is above max_reply_length %d: the check can never pass", c.MinReply, c.MaxReply), "")
 	}
-	for _, v := range []string{rs.VirtualHost, vs.VirtualHost} {
-		if c.VirtualHost == "" {
-			c.VirtualHost = v
-		}
-	}
-	for i := range c.URLs {
-		u := &c.URLs[i]
-		if u.VirtualHost == "" {
-			u.VirtualHost = c.VirtualHost
-		}
-		if len(u.Statuses) == 0 {
-			u.Statuses = []StatusRange{{200, 299}}
-		}
-	}
-}
-
-func (b *builder) finishSorry(vs *virtualServer) {
-	s := vs.sorry
-	switch {
-	case s == nil:
-		return
-	case s.Method == lvs.TUN || !s.Addr.Is4():
-		b.warn("not-supported", s.at, "not supported yet: IPv6 or TUN for a sorry_server; it is left out", "")
-		return
-	}
-	if port, same := vs.servicePort(); same && (s.Port == 0 || s.Method != lvs.NAT && s.Port != port) {
-		if s.Port != 0 {
-			b.warn("port-not-changed", s.at, fmt.Sprintf("sorry_server %s: %s cannot change the port; %d is used, not %d", s.Addr, s.Method, port, s.Port), "")
-		}
-		s.Port = port
-	}
-	vs.Sorry = s.SorryServer
 }
 
 // finishQuorum lowers a quorum that can never be reached.

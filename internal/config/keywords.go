@@ -24,12 +24,15 @@ type Keyword struct {
 	// Strict refuses junk behind a number that keepalived tolerates at run time;
 	// Optional means that the value may be missing.
 	Strict, Optional bool
-	Range            string // "LO..HI", "LO..", "a|b|c", "<=N", "" for any
-	Unit             string // of a number: "s", "ms", "us", "bytes" …
-	Default          string // what holds without the keyword
-	Same             string // another spelling of the same setting
-	Old              bool   // this is the old spelling, Same the new one
-	Standing         Standing
+	// Ignored says that a missing value only makes keepalived ignore the line,
+	// where elsewhere it ends the program.
+	Ignored  bool
+	Range    string // "LO..HI", "LO..", "a|b|c", "<=N", "" for any
+	Unit     string // of a number: "s", "ms", "us", "bytes" …
+	Default  string // what holds without the keyword
+	Same     string // another spelling of the same setting
+	Old      bool   // this is the old spelling, Same the new one
+	Standing Standing
 	// Effect says, unless Standing is Runs, what happens instead, or why nothing
 	// does.
 	Effect  string
@@ -134,8 +137,9 @@ func parseKeyword(f []string) *Keyword {
 		Block: cell(0), Name: f[1], Shape: shapes[f[2]], Repeat: repeats[f[3]], Args: Args(f[4]),
 		Range: cell(5), Unit: cell(6), Default: cell(7), In227: f[10] == "yes", Meaning: cell(11),
 	}
-	if a := strings.Trim(f[4], "!?"); a != "" {
-		k.Args, k.Strict, k.Optional = Args(a), f[4][0] == '!', strings.HasSuffix(f[4], "?")
+	if a := strings.Trim(f[4], "!?~"); a != "" {
+		k.Args, k.Strict = Args(a), f[4][0] == '!'
+		k.Optional, k.Ignored = strings.HasSuffix(f[4], "?"), strings.HasSuffix(f[4], "~")
 	}
 	k.Same, k.Old = strings.CutPrefix(cell(8), "=")
 	standing, effect, _ := strings.Cut(f[9], ": ") // "later" may stand alone

@@ -38,15 +38,25 @@ func (l *line) fail(rule, what, fix string) { l.b.report(finding.Error, rule, l.
 func (l *line) left() int { return len(l.st.Words) - l.next }
 
 // word reads the next word; a missing one is an Error, because keepalived ends
-// at once over it.
+// at once over it, unless the table says that it goes on.
 func (l *line) word() (syntax.Word, bool) {
 	if l.left() == 0 {
-		l.fail("missing-parameter", l.kw+" needs a parameter", "")
+		l.missing("")
 		return syntax.Word{}, false
 	}
 	w := l.st.Words[l.next]
 	l.next++
 	return w, true
+}
+
+// missing reports that there is no further word.
+func (l *line) missing(fix string) {
+	l.refused++
+	if l.key != nil && l.key.Ignored {
+		l.warn("missing-value", l.kw+" needs a value; the line is ignored", fix)
+		return
+	}
+	l.fail("missing-parameter", l.kw+" needs a parameter", fix)
 }
 
 // accept reads the next word if it is w.
@@ -158,11 +168,11 @@ func (l *line) seconds(dst *time.Duration, lo, hi time.Duration) bool {
 		if v, _, ok := leadingInt(w.Text); ok {
 			rule, fix = "number-with-unit", fmt.Sprintf("%s %d", l.kw, v)
 		}
-		l.badAs(rule, w, fmt.Sprintf("%s: %q is no number of seconds", l.kw, w.Text), fix, formatSeconds(*dst))
+		l.badAs(rule, w, fmt.Sprintf("%s: %q is no number of seconds", l.kw, w.Text), fix, keptSeconds(*dst))
 		return false
 	}
 	if d < lo || d > hi {
-		l.badValue(w, fmt.Sprintf("%s must be between %s and %s, not %s", l.kw, formatSeconds(lo), formatSeconds(hi), w.Text), "", formatSeconds(*dst))
+		l.badValue(w, fmt.Sprintf("%s must be between %s and %s, not %s", l.kw, formatSeconds(lo), formatSeconds(hi), w.Text), "", keptSeconds(*dst))
 		return false
 	}
 	if _, frac, _ := strings.Cut(w.Text, "."); len(frac) > 6 {
@@ -173,11 +183,10 @@ func (l *line) seconds(dst *time.Duration, lo, hi time.Duration) bool {
 }
 
 // wholeSeconds reads seconds without a fraction, at most hi.
-func (l *line) wholeSeconds(dst *time.Duration, hi int) bool {
+func (l *line) wholeSeconds(dst *time.Duration, hi int) {
 	v := int(*dst / time.Second)
-	ok := l.integer(&v, 0, hi, true)
+	l.integer(&v, 0, hi, true)
 	*dst = time.Duration(v) * time.Second
-	return ok
 }
 
 // parseSeconds parses digits with an optional fraction; digits beyond
@@ -196,6 +205,14 @@ func parseSeconds(s string) (time.Duration, bool) {
 	digits := (frac + "0000000")[:7]
 	usec, _ := strconv.ParseInt(digits, 10, 64)
 	return time.Duration(sec)*time.Second + time.Duration((usec+5)/10)*time.Microsecond, true
+}
+
+// keptSeconds is what stays when a line is refused; negative is nothing.
+func keptSeconds(d time.Duration) string {
+	if d < 0 {
+		return "nothing"
+	}
+	return formatSeconds(d)
 }
 
 func formatSeconds(d time.Duration) string {
@@ -271,7 +288,7 @@ func (l *line) iface(dst *string) bool {
 		return false
 	}
 	if !validInterface(w.Text) {
-		l.badValue(w, fmt.Sprintf("%s: %q cannot be an interface's name (1 to 15 bytes, no slash, no blank)", l.kw, w.Text), "", "")
+		l.badValue(w, fmt.Sprintf("%s: %q cannot be an interface's name (1 to 15 bytes, no slash, no blank)", l.kw, w.Text), "", "nothing")
 		return false
 	}
 	*dst = w.Text

@@ -201,7 +201,7 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		if finding.Worst(fs) < finding.Error {
-			checkRunnable(t, cfg)
+			checkRunnable(t, cfg.Runnable())
 		}
 	})
 }

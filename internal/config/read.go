@@ -61,6 +61,12 @@ func (l *line) set(dst any) bool {
 	return true
 }
 
+// into is set if dst has a field for the keyword, else it does nothing and
+// returns false.
+func (l *line) into(dst any) bool {
+	return l.key != nil && field(dst, l.key).IsValid() && l.set(dst)
+}
+
 // repeated reports a keyword of which the first stays, and that it is there
 // already. Commands tell by themselves.
 func (l *line) repeated() bool {
@@ -87,9 +93,25 @@ func store(f reflect.Value, v any) {
 	f.Set(r.Convert(f.Type()))
 }
 
-// setBare stores what an optional value means when it is missing: the word
-// "yes" where a word could stand, so that the keyword is known to be there.
+// bare is what an optional value is when it is missing, by the keyword's path.
+var bare = map[string]any{
+	"net_namespace_ipvs":                 "/",
+	"global_defs/max_auto_priority":      maxRealtime,
+	"global_defs/nftables":               "keepalived",
+	"global_defs/nftables_ipvs":          "keepalived_ipvs",
+	"global_defs/reload_check_config":    "/dev/null",
+	"global_defs/reload_file":            "/run/keepalived.reload",
+	"virtual_server/persistence_timeout": defaultPersistence,
+}
+
+// setBare stores what an optional value means when it is missing; without an
+// entry in bare the word "yes" where a word could stand, so that the keyword is
+// known to be there.
 func setBare(f reflect.Value, k *Keyword) {
+	if v, ok := bare[k.Path()]; ok {
+		store(f, v)
+		return
+	}
 	if k.Args == ArgWord || k.Args == ArgPath || k.Args == ArgChoice {
 		store(f, "yes")
 	}
@@ -136,7 +158,7 @@ var units = map[string]time.Duration{"s": time.Second, "ms": time.Millisecond, "
 func (l *line) setNumber(f reflect.Value, k *Keyword) {
 	lo, hi := k.bounds()
 	unit := time.Duration(1)
-	if f.IsValid() && f.Type() == reflect.TypeFor[time.Duration]() {
+	if f.IsValid() && (f.Type() == reflect.TypeFor[time.Duration]() || f.Type() == reflect.TypeFor[*time.Duration]()) {
 		unit = units[k.Unit]
 	}
 	v := int(lo) - 1
@@ -160,9 +182,9 @@ func (l *line) setDecimal(f reflect.Value, k *Keyword) {
 	unit := units[k.Unit]
 	a, b, _ := strings.Cut(k.Range, "..")
 	lo, hi := scaled(a, unit, 0), scaled(b, unit, math.MaxInt32*time.Second)
-	var d time.Duration
-	if f.IsValid() {
-		if v, ok := reflect.TypeAssert[time.Duration](f); ok {
+	d := time.Duration(-1)
+	if g := reflect.Indirect(f); f.IsValid() && g.IsValid() {
+		if v, ok := reflect.TypeAssert[time.Duration](g); ok {
 			d = v
 		}
 	}
@@ -230,11 +252,15 @@ func (l *line) setChoice(f reflect.Value, k *Keyword) {
 	for _, c := range all {
 		set[c] = true
 	}
-	what := fmt.Sprintf("%s knows no %q; the line is ignored", l.kw, w.Text)
+	what := fmt.Sprintf("%s knows no %q", l.kw, w.Text)
 	if s := nearest(set, w.Text); s != "" {
 		what += "; did you mean " + s + "?"
 	}
-	l.badValue(w, what, l.kw+" "+strings.Join(all, " | "), "")
+	kept := "nothing"
+	if f.IsValid() && f.Kind() == reflect.String && f.String() != "" {
+		kept = f.String()
+	}
+	l.badValue(w, what, l.kw+" "+strings.Join(all, " | "), kept)
 }
 
 // setCommand reads commands, FIFOs and users.

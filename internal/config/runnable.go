@@ -32,16 +32,25 @@ func (c *Config) Runnable() *Config {
 	return &r
 }
 
-// runnable returns vs without the servers and checkers that are not run.
+// runs reports whether there is anything for kaname to do.
+func (c *Config) runs() bool {
+	return slices.ContainsFunc(c.Instances, func(in *Instance) bool { return in.NotRun == "" }) ||
+		slices.ContainsFunc(c.VirtualServers, func(vs *VirtualServer) bool { return vs.NotRun == "" })
+}
+
+// runnable returns vs without the endpoints, servers and checkers that are not
+// run. The quorum is one that the servers left can reach.
 func (vs *VirtualServer) runnable() *VirtualServer {
-	left := func(rs *RealServer) bool {
-		return rs.NotRun != "" || slices.ContainsFunc(rs.Checkers, func(c *Checker) bool { return c.NotRun != "" })
-	}
-	if !slices.ContainsFunc(vs.RealServers, left) {
+	if vs.whole() {
 		return vs
 	}
 	n := *vs
+	n.Endpoints = slices.DeleteFunc(slices.Clone(vs.Endpoints), func(e Endpoint) bool { return e.NotRun != "" })
+	if vs.Sorry != nil && vs.Sorry.NotRun != "" {
+		n.Sorry = nil
+	}
 	n.RealServers = nil
+	total := 0
 	for _, rs := range vs.RealServers {
 		if rs.NotRun != "" {
 			continue
@@ -49,6 +58,20 @@ func (vs *VirtualServer) runnable() *VirtualServer {
 		s := *rs
 		s.Checkers = slices.DeleteFunc(slices.Clone(rs.Checkers), func(c *Checker) bool { return c.NotRun != "" })
 		n.RealServers = append(n.RealServers, &s)
+		total += s.Weight
 	}
+	if total > 0 && n.Quorum > total {
+		n.Quorum = total
+	}
+	n.Hysteresis = max(0, min(n.Hysteresis, n.Quorum-1))
 	return &n
+}
+
+// whole reports whether everything in vs is run.
+func (vs *VirtualServer) whole() bool {
+	left := func(rs *RealServer) bool {
+		return rs.NotRun != "" || slices.ContainsFunc(rs.Checkers, func(c *Checker) bool { return c.NotRun != "" })
+	}
+	return !slices.ContainsFunc(vs.RealServers, left) && (vs.Sorry == nil || vs.Sorry.NotRun == "") &&
+		!slices.ContainsFunc(vs.Endpoints, func(e Endpoint) bool { return e.NotRun != "" })
 }

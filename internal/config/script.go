@@ -22,7 +22,7 @@ func (l *line) command(dst *Command, users bool) {
 		return
 	}
 	if len(ws) < 2 {
-		l.fail("missing-parameter", l.kw+" needs a command", l.kw+` "/path/to/command argument"`)
+		l.missing(l.kw + ` "/path/to/command argument"`)
 		return
 	}
 	if users && dst.Set() {
@@ -85,10 +85,12 @@ func (l *line) notify(n *Notify) bool {
 
 // script builds a vrrp_script. Of two with the same name the first is used.
 func (b *builder) script(l *line) {
-	name, ok := l.name()
+	w, ok := l.word() // a second name is ignored
 	if !ok {
 		return
 	}
+	l.end()
+	name := w.Text
 	s := &Script{Where: l.st.Pos().Place(), Name: name, Interval: time.Second, Rise: 1, Fall: 1}
 	var user User
 	l.each(s, func(l *line) bool {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -11,11 +12,8 @@ import (
 
 // serverGroup is a virtual_server_group.
 type serverGroup struct {
-	at        Where
+	at        syntax.Pos
 	endpoints []Endpoint
-	// others are entries that are not built (fwmark, IPv6); they have been
-	// reported.
-	others int
 }
 
 // maxGroupAddrs bounds what the ranges of all groups may expand to: each
@@ -29,22 +27,42 @@ func (b *builder) serverGroup(l *line) {
 	if !ok {
 		return
 	}
-	g := &serverGroup{at: l.st.Pos().Place()}
+	g := &serverGroup{at: l.st.Pos()}
 	l.values(func(l *line) {
 		if l.accept("fwmark") {
-			l.next = len(l.st.Words)
-			g.others++
-			l.warn("not-supported", "not supported yet: fwmark in a virtual_server_group; the entry is left out", "")
+			b.groupMark(l, g)
 			return
 		}
 		b.groupEntry(l, g)
 	})
 	if first := b.groups[name]; first != nil {
-		l.warn("duplicate-name", fmt.Sprintf("virtual_server_group %s is defined again; the first one, at %s, is used", name, first.at), "give it another name")
+		l.warn("duplicate-name", fmt.Sprintf("virtual_server_group %s is defined again; the first one, at %s, is used", name, first.at.Place()), "give it another name")
 		l.b.exits(exitNone)
 		return
 	}
 	b.groups[name] = g
+}
+
+// groupMark reads fwmark N [inet | inet6].
+func (b *builder) groupMark(l *line, g *serverGroup) {
+	at, mark := l.st.Pos(), -1
+	l.kw = "fwmark"
+	if !l.integer(&mark, 0, math.MaxUint32, false) {
+		l.next = len(l.st.Words)
+		return
+	}
+	e := Endpoint{Where: at.Place(), FWMark: uint32(mark), NotRun: "fwmark is not supported yet"}
+	if w, ok := l.peek(); ok {
+		l.next++
+		if w.Text != "inet" && w.Text != "inet6" {
+			l.badValue(w, fmt.Sprintf("fwmark %d: the family is inet or inet6, not %q", mark, w.Text), fmt.Sprintf("fwmark %d inet", mark), "nothing")
+			l.next = len(l.st.Words)
+			return
+		}
+		e.Family = w.Text
+	}
+	l.warn("not-supported", "not supported yet: fwmark in a virtual_server_group; the entry is left out", "")
+	g.endpoints = append(g.endpoints, e)
 }
 
 // groupEntry reads IP[-LAST | -IP | /MASK] [PORT].
@@ -60,10 +78,14 @@ func (b *builder) groupEntry(l *line, g *serverGroup) {
 	if !ok {
 		return
 	}
-	if first.Is6() {
-		g.others++
+	notRun := ""
+	switch {
+	case first.Is6():
+		notRun = "IPv6 is not supported yet"
 		b.warn("not-supported", w.Pos, fmt.Sprintf("not supported yet: IPv6 virtual server %s; the entry is left out", w.Text), "")
-		return
+	case port == 0:
+		notRun = "an address without port (all ports) is not supported yet"
+		b.warn("not-supported", w.Pos, fmt.Sprintf("not supported yet: %s without port (all ports); the entry is left out", w.Text), "")
 	}
 	at := w.Pos.Place()
 	for a := first; ; a = a.Next() {
@@ -71,7 +93,7 @@ func (b *builder) groupEntry(l *line, g *serverGroup) {
 			l.fail("limit", fmt.Sprintf("virtual_server_groups hold more than %d addresses; the rest is left out", maxGroupAddrs), "a smaller range")
 			return
 		}
-		g.endpoints = append(g.endpoints, Endpoint{Where: at, Addr: a, Port: port})
+		g.endpoints = append(g.endpoints, Endpoint{Where: at, Addr: a, Port: port, NotRun: notRun})
 		if a == last || !a.IsValid() {
 			return
 		}

@@ -117,9 +117,11 @@ func (l *line) syncID(w syntax.Word, s *SyncDaemon) {
 }
 
 func (l *line) syncInstance(s *SyncDaemon) {
-	w, ok := l.word()
+	w, ok := l.peek()
+	l.next++
 	switch {
 	case !ok:
+		l.fail("missing-parameter", "lvs_sync_daemon: inst needs a name", "inst VRRP_NAME")
 	case s.Instance != "":
 		l.b.warn("repeated-keyword", w.Pos, fmt.Sprintf("lvs_sync_daemon: the instance is given again; %s stays", s.Instance), "keep one")
 	default:

@@ -29,7 +29,7 @@ type VirtualServer struct {
 	FWMark    uint32
 	IPFamily  string `kw:"ip_family"` // "", "inet" or "inet6"
 
-	Protocol       lvs.Protocol  `kw:"protocol"`
+	Protocol       lvs.Protocol  `kw:"protocol"` // 0 for firewall marks
 	Scheduler      lvs.Scheduler `kw:"lb_algo"`
 	SchedulerFlags lvs.SchedulerFlags
 	Method         lvs.Method `kw:"lb_kind"`
@@ -40,7 +40,9 @@ type VirtualServer struct {
 	PersistenceEngine      string        `kw:"persistence_engine"`
 	OnePacket              bool          `kw:"ops"`
 
-	DelayLoop        time.Duration `kw:"delay_loop"` // these five: the defaults of the servers
+	// The defaults of the servers, resolved; Retry and DelayBeforeRetry are 0
+	// where each checker has its own kind's.
+	DelayLoop        time.Duration `kw:"delay_loop"`
 	DelayBeforeRetry time.Duration `kw:"delay_before_retry"`
 	Warmup           time.Duration `kw:"warmup"`
 	ConnectTimeout   time.Duration `kw:"connect_timeout"`
@@ -62,20 +64,24 @@ type VirtualServer struct {
 }
 
 // ID tells virtual servers apart: a name may stand for one of TCP and one of
-// UDP. It is the name for TCP, else the name and the protocol.
+// UDP. It is the name for TCP and firewall marks, else the name and the
+// protocol.
 func (vs *VirtualServer) ID() string {
-	if vs.Protocol == lvs.TCP {
+	if vs.Protocol == lvs.TCP || vs.Protocol == 0 {
 		return vs.Name
 	}
 	return vs.Name + " " + vs.Protocol.String()
 }
 
-// Endpoint is one virtual address and port, or a firewall mark of a group.
+// Endpoint is one virtual address and port (0: all ports), or a firewall mark
+// of a group.
 type Endpoint struct {
 	Where
-	Addr   netip.Addr
+	Addr   netip.Addr // invalid for a firewall mark
 	Port   uint16
 	FWMark uint32
+	Family string // of a firewall mark: "", "inet" or "inet6"
+	NotRun string // as VirtualServer.NotRun
 }
 
 // Tunnel are the options of the forwarding method TUN.
@@ -88,6 +94,7 @@ type Tunnel struct {
 // SorryServer is used when quorum is lost.
 type SorryServer struct {
 	Where
+	NotRun  string // as VirtualServer.NotRun
 	Addr    netip.Addr
 	Port    uint16
 	Method  lvs.Method `kw:"sorry_server_lvs_method"`
@@ -161,7 +168,7 @@ type Checker struct {
 	HTTPVersion  string `kw:"http_protocol"` // "1.0" (default), "1.1", "1.0C" (1.0 with Connection: close)
 	FastRecovery bool   `kw:"fast_recovery"`
 	EnableSNI    bool   `kw:"enable_sni"`
-	SNIName      string `kw:"sni_name"`
+	SNIName      string `kw:"sni_name"` // "": see URL.SNI
 	TLSCompliant bool   `kw:"tls_compliant"`
 	// MISC_CHECK
 	Misc        Command       `kw:"misc_path"`
@@ -189,11 +196,12 @@ type URL struct {
 	Digest       string        `kw:"digest"`      // lower-case hex MD5, empty: not checked
 	Statuses     []StatusRange `kw:"status_code"` // 200-299
 	VirtualHost  string        `kw:"virtualhost"`
+	SNI          string        // of SSL_GET, resolved; empty: none is sent
 	Regex        string        `kw:"regex"` // a PCRE2 pattern, escapes resolved
 	RegexNoMatch bool          `kw:"regex_no_match"`
 	RegexOptions []string      `kw:"regex_options"`
 	RegexMin     int           `kw:"regex_min_offset"`
-	RegexMax     int           `kw:"regex_max_offset"`
+	RegexMax     *int          `kw:"regex_max_offset"` // nil: anywhere
 	RegexStack   [2]int        `kw:"regex_stack"`
 	TLSCompliant *bool         `kw:"tls_compliant"` // nil: as the checker
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"time"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
 	"github.com/kaname-lb/kaname/internal/lvs"
@@ -13,101 +12,26 @@ import (
 // virtualServer is a virtual_server while it is being built.
 type virtualServer struct {
 	*VirtualServer
+	inherit
+	SMTPAlert *bool `kw:"smtp_alert"`
+
 	at      syntax.Pos
 	pos     map[string]syntax.Pos // of its keywords, the last of each
-	inherit inherit
-	weight  int
 	servers []*realServer
 	seen    map[netip.AddrPort]Where // of the real servers
 	sorry   *sorryServer
-	// leftOut is set when the service needs something that is not built; the
-	// reason has been reported.
-	leftOut bool
-}
-
-// inherit are the settings that go from virtual server to real server to
-// checker; nil is not set.
-type inherit struct {
-	delayLoop, delayBeforeRetry, warmup, connectTimeout *time.Duration
-	retry                                               *int
-	alpha, inhibit                                      *bool
-}
-
-// over returns i with what outer sets and i does not.
-func (i inherit) over(outer inherit) inherit {
-	return inherit{
-		delayLoop:        or(i.delayLoop, outer.delayLoop),
-		delayBeforeRetry: or(i.delayBeforeRetry, outer.delayBeforeRetry),
-		warmup:           or(i.warmup, outer.warmup),
-		connectTimeout:   or(i.connectTimeout, outer.connectTimeout),
-		retry:            or(i.retry, outer.retry),
-		alpha:            or(i.alpha, outer.alpha),
-		inhibit:          or(i.inhibit, outer.inhibit),
-	}
-}
-
-func or[T any](a, b *T) *T {
-	if a != nil {
-		return a
-	}
-	return b
-}
-
-func get[T any](p *T, def T) T {
-	if p != nil {
-		return *p
-	}
-	return def
-}
-
-// keyword reads the settings that are inherited. least is the lowest retry.
-func (i *inherit) keyword(l *line, least int) bool {
-	dur := func(dst **time.Duration, def, lo time.Duration) {
-		d := get(*dst, def)
-		if l.seconds(&d, lo, math.MaxInt32*time.Second) {
-			*dst = &d
-		}
-	}
-	switch l.kw {
-	case "delay_loop":
-		dur(&i.delayLoop, 60*time.Second, time.Microsecond)
-	case "delay_before_retry":
-		dur(&i.delayBeforeRetry, time.Second, 0)
-	case "warmup":
-		dur(&i.warmup, get(i.delayLoop, 60*time.Second), 0)
-	case "connect_timeout":
-		d := get(i.connectTimeout, 5*time.Second)
-		if l.seconds(&d, time.Microsecond, maxDelay*time.Second) {
-			i.connectTimeout = &d
-		}
-	case "retry":
-		v := get(i.retry, 1)
-		if l.integer(&v, least, math.MaxInt32, false) {
-			i.retry = &v
-		}
-	default:
-		return false
-	}
-	return true
-}
-
-// flagValue reads a bool that is inherited.
-func (l *line) flagValue(dst **bool) {
-	v := get(*dst, false)
-	l.boolean(&v)
-	*dst = &v
 }
 
 func (b *builder) virtualServer(l *line) {
-	vs := &virtualServer{at: l.st.Pos(), pos: map[string]syntax.Pos{}, seen: map[netip.AddrPort]Where{}, weight: 1, VirtualServer: &VirtualServer{
-		Where: l.st.Pos().Place(), Protocol: lvs.UDP, Scheduler: lvs.WLC, Method: lvs.NAT, Quorum: 1,
+	vs := &virtualServer{at: l.st.Pos(), pos: map[string]syntax.Pos{}, seen: map[netip.AddrPort]Where{}, VirtualServer: &VirtualServer{
+		Where: l.st.Pos().Place(), Protocol: lvs.UDP, Scheduler: lvs.WLC, Method: lvs.NAT, Quorum: 1, Weight: 1,
 	}}
 	if !b.virtualName(l, vs) {
 		return
 	}
 	l.each(vs.VirtualServer, func(l *line) bool {
 		vs.pos[l.kw] = l.st.Pos()
-		return b.serverMain(l, vs) || vs.inherit.keyword(l, 1) || b.serverSchedule(l, vs) || b.serverLimits(l, vs)
+		return b.serverMain(l, vs) || b.serverSchedule(l, vs) || b.persistence(l, vs) || l.into(vs)
 	})
 	b.servers = append(b.servers, vs)
 }
@@ -126,17 +50,36 @@ func (vs *virtualServer) where(kws ...string) syntax.Pos {
 // given reports whether the block has one of the keywords.
 func (vs *virtualServer) given(kws ...string) bool { return vs.where(kws...) != vs.at }
 
+// family is 4 or 6, and 0 as long as it is not known.
+func (vs *virtualServer) family() int {
+	switch {
+	case len(vs.Endpoints) > 0 && vs.Endpoints[0].Addr.IsValid():
+		return family(vs.Endpoints[0].Addr)
+	case vs.IPFamily == "inet6":
+		return 6
+	case vs.IPFamily == "inet":
+		return 4
+	}
+	for _, rs := range vs.servers {
+		if rs.effective(vs) != lvs.TUN {
+			return family(rs.Addr)
+		}
+	}
+	return 0
+}
+
+func family(a netip.Addr) int {
+	if a.Is4() {
+		return 4
+	}
+	return 6
+}
+
 // virtualName reads IP [PORT], fwmark N or group NAME.
 func (b *builder) virtualName(l *line, vs *virtualServer) bool {
 	switch {
 	case l.accept("fwmark"):
-		mark := 0
-		if !l.integer(&mark, 1, math.MaxUint32, false) {
-			return false
-		}
-		vs.FWMark, vs.Name = uint32(mark), fmt.Sprintf("fwmark %d", mark)
-		l.next = len(l.st.Words)
-		b.leaveOut(vs, l.st.Pos(), "fwmark")
+		return b.markName(l, vs)
 	case l.accept("group"):
 		w, ok := l.word()
 		if !ok {
@@ -163,13 +106,28 @@ func (b *builder) virtualName(l *line, vs *virtualServer) bool {
 	return true
 }
 
-// leaveOut reports that a virtual server needs something that is not built.
-// One reason is enough.
-func (b *builder) leaveOut(vs *virtualServer, at syntax.Pos, what string) {
-	if !vs.leftOut {
-		b.warn("not-supported", at, fmt.Sprintf("not supported yet: %s: virtual_server %s is left out and does not run", what, vs.Name), "")
+func (b *builder) markName(l *line, vs *virtualServer) bool {
+	mark := 0
+	if w, ok := l.peek(); ok && w.Text == "0" {
+		l.badValue(w, "fwmark 0 is the mark of all packets that have none; the block is skipped (keepalived would make a service without address of it)", "fwmark 1", "")
+		l.next = len(l.st.Words)
+		return false
 	}
-	vs.leftOut = true
+	if !l.integer(&mark, 1, math.MaxUint32, false) {
+		return false
+	}
+	vs.FWMark, vs.Name, vs.Protocol = uint32(mark), fmt.Sprintf("fwmark %d", mark), 0
+	b.leaveOut(vs, l.st.Pos(), "fwmark")
+	return true
+}
+
+// leaveOut reports that kaname cannot run a virtual server. One reason is
+// enough.
+func (b *builder) leaveOut(vs *virtualServer, at syntax.Pos, what string) {
+	if vs.NotRun == "" {
+		b.warn("not-supported", at, fmt.Sprintf("not supported yet: %s: virtual_server %s is left out and does not run", what, vs.Name), "")
+		vs.NotRun = what + " is not supported yet"
+	}
 }
 
 func (b *builder) serverMain(l *line, vs *virtualServer) bool {
@@ -183,166 +141,63 @@ func (b *builder) serverMain(l *line, vs *virtualServer) bool {
 	case "protocol":
 		b.protocol(l, vs)
 	case "alpha":
-		l.flag(&vs.Alpha)
-		vs.inherit.alpha = &vs.Alpha
-	case "omega":
-		l.flag(&vs.Omega)
+		l.flag(&vs.VirtualServer.Alpha)
+		vs.inherit.Alpha = &vs.VirtualServer.Alpha
 	case "inhibit_on_failure":
 		l.flag(&vs.InhibitOnFailure)
-		vs.inherit.inhibit = &vs.InhibitOnFailure
-	case "virtualhost":
-		l.str(&vs.VirtualHost)
-	case "quorum_up":
-		l.command(&vs.QuorumUp, true)
-	case "quorum_down":
-		l.command(&vs.QuorumDown, true)
+		vs.Inhibit = &vs.InhibitOnFailure
 	case "ip_family":
-		w, ok := l.word()
-		if ok && w.Text == "inet6" {
-			b.leaveOut(vs, w.Pos, "IPv6")
-		} else if ok && w.Text != "inet" {
-			l.badValue(w, fmt.Sprintf("ip_family is inet or inet6, not %q", w.Text), "", "inet")
-		}
+		b.ipFamily(l, vs)
+	case "snmp_name":
+		return l.single()
 	default:
 		return false
 	}
 	return true
 }
 
-func (b *builder) serverLimits(l *line, vs *virtualServer) bool {
-	switch l.kw {
-	case "quorum":
-		l.integer(&vs.Quorum, 1, math.MaxInt32, true)
-	case "hysteresis":
-		l.integer(&vs.Hysteresis, 0, math.MaxInt32, true)
-	case "weight":
-		l.integer(&vs.weight, 1, math.MaxInt32, true)
-	case "persistence_timeout":
-		vs.PersistenceTimeout = 360 * time.Second
-		if l.left() > 0 {
-			v := 360
-			w := l.st.Words[1]
-			if w.Text == "0" {
-				vs.PersistenceTimeout = 0
-				b.warn("invalid-value", w.Pos, "persistence_timeout 0 is no persistence", "remove the line")
-				l.next++
-				return true
-			}
-			if !l.integer(&v, 1, 2678400, false) {
-				vs.PersistenceTimeout = 0
-				return true
-			}
-			vs.PersistenceTimeout = time.Duration(v) * time.Second
-		}
-		l.unsupported("each connection of a client is balanced on its own (lb_algo sh keeps a client on one server)")
-	case "persistence_granularity", "persistence_engine":
-		l.unsupported("each connection of a client is balanced on its own")
-	case "ops":
-		vs.OnePacket = true
-		l.unsupported("datagrams of one client port go to one server")
-	default:
-		return false
-	}
-	return true
-}
-
-func (b *builder) protocol(l *line, vs *virtualServer) {
-	w, ok := l.word()
-	if !ok {
+// ipFamily reads the family of a fwmark or group.
+func (b *builder) ipFamily(l *line, vs *virtualServer) {
+	was := vs.IPFamily
+	if l.set(vs.VirtualServer); l.refused > 0 || vs.IPFamily == "" {
 		return
 	}
-	switch upper(w.Text) {
-	case "TCP":
-		vs.Protocol = lvs.TCP
-	case "UDP":
-		vs.Protocol = lvs.UDP
-	case "SCTP":
-		vs.Protocol = lvs.SCTP
-		b.leaveOut(vs, w.Pos, "protocol SCTP")
-	default:
-		l.badValue(w, fmt.Sprintf("protocol is TCP, UDP or SCTP, not %q", w.Text), "protocol TCP", vs.Protocol.String())
+	asked := 4
+	if vs.IPFamily == "inet6" {
+		asked = 6
 	}
-}
-
-func upper(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if c >= 'a' && c <= 'z' {
-			b[i] = c - 32
+	for _, e := range vs.Endpoints {
+		if family(e.Addr) != asked {
+			l.badValue(l.st.Words[1], fmt.Sprintf("ip_family %s contradicts the address %s and is ignored", vs.IPFamily, e.Addr), "remove the line", "")
+			vs.IPFamily = was
+			return
 		}
 	}
-	return string(b)
 }
 
-// serverSchedule reads scheduler and forwarding method in all their spellings;
-// of several the last one wins.
+// serverSchedule reads forwarding method and flags of the scheduler; of several
+// spellings the last one wins.
 func (b *builder) serverSchedule(l *line, vs *virtualServer) bool {
 	switch l.kw {
-	case "lb_algo", "lvs_sched":
-		b.scheduler(l, vs)
 	case "lb_kind", "lvs_method":
-		b.method(l, &vs.Method)
+		b.method(l, &vs.Method, &vs.Tunnel)
 	case "sh-port", "mh-port":
 		b.schedulerFlag(l, vs, lvs.SchedPort)
 	case "sh-fallback", "mh-fallback":
 		b.schedulerFlag(l, vs, lvs.SchedFallback)
-	case "flag-1", "flag-2", "flag-3":
-		l.unsupported("")
+	case "flag-1": // the same bits by their numbers
+		vs.SchedulerFlags |= lvs.SchedFallback
+	case "flag-2":
+		vs.SchedulerFlags |= lvs.SchedPort
+	case "hashed":
+		if vs.Scheduler != lvs.SH && vs.Scheduler != lvs.MH {
+			l.warn("flag-without-scheduler", "hashed belongs to lb_algo sh, and does nothing even there", "remove the line")
+			l.told = true
+		}
 	default:
 		return false
 	}
 	return true
-}
-
-func (b *builder) scheduler(l *line, vs *virtualServer) {
-	w, ok := l.word()
-	if !ok {
-		return
-	}
-	s := lvs.Scheduler(w.Text)
-	if !s.Known() {
-		what := fmt.Sprintf("there is no scheduler %q", w.Text)
-		if n := nearest(schedulers, w.Text); n != "" {
-			what += "; did you mean " + n + "?"
-		}
-		l.badValue(w, what, "rr, wrr, lc, wlc, sh or mh", string(vs.Scheduler))
-		return
-	}
-	vs.Scheduler = s
-}
-
-var schedulers = map[string]bool{
-	"rr": true, "wrr": true, "lc": true, "wlc": true, "sh": true, "mh": true, "dh": true,
-	"sed": true, "nq": true, "fo": true, "ovf": true, "lblc": true, "lblcr": true, "twos": true,
-}
-
-// schedulerFlag reads sh-port and its like, which count only after the
-// scheduler that they belong to.
-func (b *builder) schedulerFlag(l *line, vs *virtualServer, f lvs.SchedulerFlags) {
-	if string(vs.Scheduler) != l.kw[:2] {
-		l.warn("flag-without-scheduler", fmt.Sprintf("%s counts only after lb_algo %s; it is ignored", l.kw, l.kw[:2]), "put it after lb_algo "+l.kw[:2])
-		return
-	}
-	vs.SchedulerFlags |= f
-}
-
-// method reads NAT, DR or TUN with its options.
-func (b *builder) method(l *line, dst *lvs.Method) {
-	w, ok := l.word()
-	if !ok {
-		return
-	}
-	switch w.Text {
-	case "NAT":
-		*dst = lvs.NAT
-	case "DR":
-		*dst = lvs.DR
-	case "TUN":
-		*dst = lvs.TUN
-		l.next = len(l.st.Words) // the tunnel's options
-	default:
-		l.badValue(w, fmt.Sprintf("%s is NAT, DR or TUN, in capitals, not %q", l.kw, w.Text), l.kw+" "+upper(w.Text), dst.String())
-	}
 }
 
 // sorryServer is a sorry_server while it is being built.
@@ -356,13 +211,17 @@ func (b *builder) sorryServer(l *line, vs *virtualServer) {
 	if !ok {
 		return
 	}
+	if f := vs.family(); f != 0 && f != family(a) && vs.Method != lvs.TUN {
+		l.warn("other-family", fmt.Sprintf("sorry_server %s is of another family than the virtual_server and is ignored", a), "")
+		return
+	}
 	if vs.sorry != nil {
 		l.warn("repeated-keyword", fmt.Sprintf("sorry_server is given again; it replaces %s", vs.sorry.Addr), "keep one")
 	}
 	if !vs.given("lb_kind", "lvs_method") {
 		l.warn("sorry-before-method", "sorry_server stands before lb_kind and is used by NAT", "put it after lb_kind")
 	}
-	vs.sorry = &sorryServer{at: l.st.Pos(), SorryServer: &SorryServer{Where: l.st.Pos().Place(), Addr: a, Port: port, Method: vs.Method}}
+	vs.sorry = &sorryServer{at: l.st.Pos(), SorryServer: &SorryServer{Where: l.st.Pos().Place(), Addr: a, Port: port, Method: vs.Method, Tunnel: vs.Tunnel}}
 }
 
 func (b *builder) sorryOption(l *line, vs *virtualServer) {
@@ -375,5 +234,5 @@ func (b *builder) sorryOption(l *line, vs *virtualServer) {
 		l.flag(&vs.sorry.Inhibit)
 		return
 	}
-	b.method(l, &vs.sorry.Method)
+	b.method(l, &vs.sorry.Method, &vs.sorry.Tunnel)
 }

@@ -159,7 +159,8 @@ func group(root *Node, vs *config.VirtualServer) {
 	n := root.add(&Node{Keyword: "virtual_server_group", Words: []string{word(vs.Group)}, Block: true})
 	for _, e := range vs.Endpoints {
 		if !e.Addr.IsValid() {
-			n.add(&Node{Keyword: "fwmark", Words: []string{strconv.FormatUint(uint64(e.FWMark), 10)}})
+			w := []string{strconv.FormatUint(uint64(e.FWMark), 10)}
+			n.add(&Node{Keyword: "fwmark", Words: when(w, e.Family != "", e.Family)})
 			continue
 		}
 		w := addrPort(e.Addr.String(), e.Port)

@@ -19,9 +19,13 @@ type Node struct {
 // CheckPair compares the files of two directors of one cluster. A finding
 // stands in the file where the fix belongs, the line of the other file is its
 // evidence; an Error is what makes both directors MASTER at once, which no
-// daemon notices in its own file. The findings of a's file come first.
+// daemon notices in its own file. The findings of a's file come first. A file
+// in which nothing could be understood is not compared.
 func CheckPair(a, b Node) []finding.Finding {
 	c := &pairChecker{a: newNode(a), b: newNode(b)}
+	if c.a.empty() || c.b.empty() {
+		return nil
+	}
 	c.instances = matchInstances(c.a, c.b)
 	c.services = matchServices(c.a, c.b)
 	for _, r := range pairRules {
@@ -55,11 +59,8 @@ type pairChecker struct {
 	findings  []finding.Finding
 }
 
-// unrelated reports whether the two have something to compare, but nothing in
-// common.
-func (c *pairChecker) unrelated() bool {
-	return len(c.instances)+len(c.services) == 0 && !c.a.empty() && !c.b.empty()
-}
+// unrelated reports whether the two have nothing in common.
+func (c *pairChecker) unrelated() bool { return len(c.instances)+len(c.services) == 0 }
 
 // report adds a finding in n's file.
 func (c *pairChecker) report(n *node, at finding.Place, what, evidence, fix string) {

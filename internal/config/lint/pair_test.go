@@ -131,7 +131,8 @@ func TestMatching(t *testing.T) {
 			[]string{"pair-unrelated"},
 		},
 		{"another VRID", director("", 150, ""), strings.ReplaceAll(director("", 100, ""), "51", "52"), []string{"pair-vrid"}},
-		{"nothing to compare", "", director("", 100, ""), []string{"pair-instance-missing"}},
+		{"nothing to compare", "", director("", 100, ""), nil},
+		{"an instance more", director("", 150, ""), director("", 100, "") + strings.NewReplacer("VI_1", "VI_2", "51", "52", "192.0.2.10", "192.0.2.20").Replace(director("", 100, "")), []string{"pair-instance-missing"}},
 		{"nothing at all", "", "", nil},
 	}
 	for _, tt := range tests {

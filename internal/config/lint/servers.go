@@ -209,7 +209,7 @@ func virtualAddressUnknown(c *checker) {
 	}
 	for _, vs := range c.cfg.VirtualServers {
 		for _, e := range vs.Endpoints {
-			if !vips[e.Addr] {
+			if e.Addr.IsValid() && !vips[e.Addr] {
 				c.report(e.Where, fmt.Sprintf("%s is a virtual address of no vrrp_instance; it works only if the host has it otherwise", e.Addr), "add it to virtual_ipaddress")
 			}
 		}

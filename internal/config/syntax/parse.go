@@ -277,7 +277,7 @@ func (p *parser) expanded(t text, depth int) {
 			return
 		}
 	} else if _, ok := includeMode(t.s); ok {
-		p.report(finding.Warning, "include-skipped", t.pos(0), "include names no file", "include PATTERN")
+		p.report(finding.Warning, "include-nothing", t.pos(0), t.s+" names no file", t.s+" PATTERN")
 		return
 	}
 	p.statements(t, depth)

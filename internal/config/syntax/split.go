@@ -68,6 +68,10 @@ func (s *Statement) QuotedWords() ([]Word, error) {
 	return out, nil
 }
 
+// EscapedWords splits the statement again as SplitCommand splits a command:
+// what a keyword needs whose value may hold escapes. The first is the keyword.
+func (s *Statement) EscapedWords() ([]string, error) { return SplitCommand(s.text) }
+
 var errQuote = errors.New("a quote is never closed")
 
 // SplitCommand splits a command into its arguments: '...' and "..." quote and

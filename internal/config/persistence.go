@@ -1,0 +1,75 @@
+package config
+
+import (
+	"fmt"
+	"math/bits"
+	"net/netip"
+	"strconv"
+	"time"
+)
+
+// defaultPersistence holds where persistence is on and no time is given.
+const defaultPersistence = 360 * time.Second
+
+// persistence reads what keeps a client on one server.
+func (b *builder) persistence(l *line, vs *virtualServer) bool {
+	switch l.kw {
+	case "persistence_timeout":
+		w, ok := l.peek()
+		if !ok || w.Text != "0" {
+			return l.set(vs.VirtualServer)
+		}
+		l.next++
+		l.badValue(w, "persistence_timeout 0 is out of range and ignored, by keepalived too: there is no persistence", "remove the line", "")
+	case "persistence_granularity":
+		b.granularity(l, vs)
+	default:
+		return false
+	}
+	return true
+}
+
+// granularity reads a mask of IPv4 or a length of IPv6, by the family of the
+// virtual server as far as it is known here.
+func (b *builder) granularity(l *line, vs *virtualServer) {
+	w, ok := l.word()
+	if !ok {
+		return
+	}
+	if vs.family() == 6 {
+		n, err := strconv.Atoi(w.Text)
+		if err != nil || n < 1 || n > 128 {
+			l.badValue(w, fmt.Sprintf("persistence_granularity is a prefix length from 1 to 128 for IPv6, not %q", w.Text), "persistence_granularity 64", "nothing")
+			return
+		}
+		vs.PersistenceGranularity = n
+	} else {
+		n, bad := maskBits(w.Text)
+		if bad != "" {
+			l.badValue(w, "persistence_granularity: "+bad, "persistence_granularity 255.255.255.0", "nothing")
+			return
+		}
+		vs.PersistenceGranularity = n
+	}
+	if vs.PersistenceTimeout == 0 {
+		vs.PersistenceTimeout = defaultPersistence
+	}
+}
+
+// maskBits is the length of an IPv4 mask; bad says what is wrong with it.
+func maskBits(s string) (n int, bad string) {
+	a, err := netip.ParseAddr(s)
+	if v, e := strconv.Atoi(s); e == nil {
+		return 0, fmt.Sprintf("%q is no mask (keepalived would read it as 0.0.0.%d)", s, v&255)
+	}
+	if err != nil || !a.Is4() {
+		return 0, fmt.Sprintf("%q is no mask", s)
+	}
+	b := a.As4()
+	m := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+	n = bits.LeadingZeros32(^m)
+	if n < 32 && m<<n != 0 {
+		return 0, fmt.Sprintf("%s has holes (keepalived would mask clients with it as it stands)", s)
+	}
+	return n, ""
+}
