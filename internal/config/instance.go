@@ -342,7 +342,7 @@ func (b *builder) vipOption(l *line, a *Address) bool {
 	case "home", "-nodad", "mngtmpaddr", "noprefixroute", "autojoin", "no_track", "use_vmac":
 		b.warn("not-supported", w.Pos, fmt.Sprintf("not supported yet: option %s of an address; it is ignored", w.Text), "")
 	default:
-		rule, what, fix := "unknown-option", fmt.Sprintf("an address has no option %q; it is ignored", w.Text), ""
+		rule, what, fix := "unknown-option", fmt.Sprintf("an address has no option %q; it is ignored", w.Text), "remove it"
 		if ip, _, _ := cutByte(w.Text, '/'); isAddr(ip) {
 			rule, what, fix = "second-address", fmt.Sprintf("one address per line; %s is ignored", w.Text), "put "+w.Text+" on a line of its own"
 		}
