@@ -153,8 +153,10 @@ func TestFiles(t *testing.T) {
 	g.files(lint.Questions{Files: []string{plain, dir, dir + "/none", dir + "/none/at/all", "/proc/version"}})
 	fs := fileSystem(dir)
 	diff(t, []lint.HostFile{
-		{Path: plain, Type: "regular", FS: fs}, {Path: dir, Type: "directory", FS: fs},
-		{Path: dir + "/none", Type: "missing", FS: fs}, {Path: dir + "/none/at/all", Type: "missing"},
+		{Path: plain, Type: "regular", FS: fs},
+		{Path: dir, Type: "directory", FS: fs},
+		{Path: dir + "/none", Type: "missing", FS: fs},
+		{Path: dir + "/none/at/all", Type: "missing"},
 		{Path: "/proc/version", Type: "regular", FS: "proc"},
 	}, g.host.Files)
 }
