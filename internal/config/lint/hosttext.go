@@ -189,7 +189,7 @@ func (h Host) String() string {
 		line("name", h.Name)
 	}
 	for _, i := range h.Interfaces {
-		line("interface", i.Name, either(i.Up, "up", "down"), labelledInt("mtu", i.MTU), labelled("mac", i.MAC), labelled("kind", i.Kind))
+		line("interface", i.Name, either(i.Up, "up", "down"), numbered("mtu", i.MTU), labelled("mac", i.MAC), labelled("kind", i.Kind))
 		for _, a := range i.Addresses {
 			line("address", i.Name, a.Prefix.String(), either(a.Ours, "ours", ""))
 		}
@@ -250,7 +250,7 @@ func labelled(name, value string) string {
 	return name + " " + value
 }
 
-func labelledInt(name string, n int) string {
+func numbered(name string, n int) string {
 	if n == 0 {
 		return ""
 	}
