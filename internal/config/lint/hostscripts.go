@@ -144,7 +144,7 @@ func hostFIFO(c *hostChecker) {
 		case f.Type == "missing" && f.FS == "":
 			c.report(p.Where, fmt.Sprintf("notify_fifo: the directory of %s does not exist: the pipe cannot be made", p.Path), "make the directory before the daemon starts")
 		case f.Type != "missing":
-			c.report(p.Where, fmt.Sprintf("notify_fifo: %s is there already and is no named pipe (%s): nothing is written", p.Path, f.Type), "remove it, or another path; the daemon makes the pipe")
+			c.report(p.Where, fmt.Sprintf("notify_fifo: %s is there already and is no named pipe (%s): who waits for a pipe gets nothing", p.Path, f.Type), "remove it, or another path; the daemon makes the pipe")
 		}
 	}
 }
