@@ -16,12 +16,29 @@ const exitNone = -1
 
 // silent are the rules about what keepalived -t accepts without a message.
 var silent = map[string]bool{
-	"duplicate-address": true, "empty-block": true, "lookalike-character": true, "master-without-priority": true,
-	"name-not-replaced": true, "password-without-type": true, "sorry-before-method": true, "sync-instance": true,
-	"undefined-name": true,
-	"extra-words":    true, "unquoted-command": true, "flag-with-value": true, "not-supported": true,
-	"no-effect-here": true, "no-effect": true, "deprecated": true, "duplicate-virtual-server": true,
-	"unknown-group": true, "duplicate-script": true, "nothing-to-run": true, "include-skipped": true, "short-sync-key": true,
+	"deprecated":               true,
+	"duplicate-address":        true,
+	"duplicate-script":         true,
+	"duplicate-virtual-server": true,
+	"empty-block":              true,
+	"extra-words":              true,
+	"flag-with-value":          true,
+	"include-skipped":          true,
+	"lookalike-character":      true,
+	"master-without-priority":  true,
+	"name-not-replaced":        true,
+	"no-effect":                true,
+	"no-effect-here":           true,
+	"not-supported":            true,
+	"nothing-to-run":           true,
+	"password-without-type":    true,
+	"same-fifo":                true,
+	"short-sync-key":           true,
+	"sorry-before-method":      true,
+	"sync-instance":            true,
+	"undefined-name":           true,
+	"unknown-group":            true,
+	"unquoted-command":         true,
 }
 
 // exitOf is the status that keepalived -t would end with for a finding of the

@@ -40,6 +40,9 @@ func (b *builder) serverGroup(l *line) {
 		l.b.exits(exitNone)
 		return
 	}
+	if l.st.Block == nil || len(l.st.Block.Body) == 0 {
+		l.warn("empty-group", fmt.Sprintf("virtual_server_group %s has no entry", name), "an address and a port")
+	}
 	b.groups[name] = g
 }
 
