@@ -32,6 +32,7 @@ var silent = map[string]bool{
 	"not-supported":            true,
 	"nothing-to-run":           true,
 	"password-without-type":    true,
+	"same-fifo":                true,
 	"short-sync-key":           true,
 	"sorry-before-method":      true,
 	"sync-instance":            true,

@@ -36,16 +36,18 @@ func (b *builder) finishGroup(vs *virtualServer) bool {
 	g := b.groups[vs.Group]
 	if g == nil {
 		what := fmt.Sprintf("there is no virtual_server_group %s; the virtual_server is left out", vs.Group)
+		fix := "virtual_server_group " + vs.Group + " { IP PORT }"
 		if s := nearest(b.groups, vs.Group); s != "" {
 			what += "; did you mean " + s + "?"
+			fix = "virtual_server group " + s
 		}
-		b.warn("unknown-group", vs.at, what, "")
+		b.warn("unknown-group", vs.at, what, fix)
 		return false
 	}
 	vs.Endpoints = slices.Clone(g.endpoints)
 	switch {
 	case len(vs.Endpoints) == 0:
-		b.warn("empty-group", vs.at, fmt.Sprintf("virtual_server_group %s has no usable entry; the virtual_server is left out", vs.Group), "")
+		b.warn("empty-group", vs.at, fmt.Sprintf("virtual_server_group %s has no usable entry; the virtual_server is left out", vs.Group), "virtual_server_group "+vs.Group+" { IP PORT }")
 		return false
 	case vs.IPFamily == "" && mixedMark(vs.Endpoints):
 		b.warn("invalid-value", vs.at, fmt.Sprintf("virtual_server_group %s holds IPv4, IPv6 and a fwmark without a family; the virtual_server is left out", vs.Group), "fwmark N inet, or inet6")
@@ -261,11 +263,11 @@ func (b *builder) finishQuorum(vs *virtualServer) {
 		return
 	}
 	if vs.Quorum > total && total > 0 {
-		b.warn("quorum-lowered", vs.where("quorum"), fmt.Sprintf("virtual_server %s: quorum %d is above the total weight %d and is lowered to it", vs.Name, vs.Quorum, total), "")
+		b.warn("quorum-lowered", vs.where("quorum"), fmt.Sprintf("virtual_server %s: quorum %d is above the total weight %d and is lowered to it, so that one server down loses it", vs.Name, vs.Quorum, total), "quorum 1")
 		vs.Quorum = total
 	}
 	if vs.Hysteresis >= vs.Quorum {
-		b.warn("hysteresis-lowered", vs.where("hysteresis"), fmt.Sprintf("virtual_server %s: hysteresis %d must be below quorum %d and is lowered to %d", vs.Name, vs.Hysteresis, vs.Quorum, vs.Quorum-1), "")
+		b.warn("hysteresis-lowered", vs.where("hysteresis"), fmt.Sprintf("virtual_server %s: hysteresis %d must be below quorum %d and is lowered to %d", vs.Name, vs.Hysteresis, vs.Quorum, vs.Quorum-1), fmt.Sprintf("hysteresis %d", vs.Quorum-1))
 		vs.Hysteresis = vs.Quorum - 1
 	}
 }

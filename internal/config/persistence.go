@@ -17,15 +17,11 @@ func (b *builder) persistence(l *line, vs *virtualServer) bool {
 	switch l.kw {
 	case "persistence_timeout":
 		w, ok := l.peek()
-		switch {
-		case !ok:
-			vs.PersistenceTimeout = defaultPersistence
-		case w.Text == "0":
-			l.next++
-			l.badValue(w, "persistence_timeout 0 is out of range: the line is ignored and there is no persistence (keepalived would do the same, and -t fails)", "remove the line", "")
-		default:
+		if !ok || w.Text != "0" {
 			return l.set(vs.VirtualServer)
 		}
+		l.next++
+		l.badValue(w, "persistence_timeout 0 is out of range and ignored, by keepalived too: there is no persistence", "remove the line", "")
 	case "persistence_granularity":
 		b.granularity(l, vs)
 	default:

@@ -25,12 +25,12 @@ func init() {
 // unheard sets the status of the line's findings, those from the nth on, where
 // keepalived -t would say nothing.
 func (l *line) unheard(n int) {
-	rule, ok := unheard[l.key.Path()]
+	of, ok := unheard[l.key.Path()]
 	if !ok {
 		return
 	}
 	for i := range l.b.findings[min(n, len(l.b.findings)):] {
-		if f := &l.b.findings[n+i]; rule == "" || f.Rule == rule {
+		if f := &l.b.findings[n+i]; of == "" || f.Rule == of {
 			f.Exit = exitNone
 		}
 	}

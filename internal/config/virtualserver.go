@@ -148,6 +148,8 @@ func (b *builder) serverMain(l *line, vs *virtualServer) bool {
 		vs.Inhibit = &vs.InhibitOnFailure
 	case "ip_family":
 		b.ipFamily(l, vs)
+	case "snmp_name":
+		return l.single()
 	default:
 		return false
 	}

@@ -40,6 +40,7 @@ type checker struct {
 	rule     string
 	severity finding.Severity
 	findings []finding.Finding
+	index    map[finding.Place]*syntax.Statement // see block
 }
 
 func (c *checker) report(at finding.Place, what, fix string) {
