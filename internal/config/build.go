@@ -122,7 +122,7 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 			b.warn("unexpected-block", st.Pos(), l.kw+" takes no { }; the block is skipped (keepalived would read it as part of the enclosing one, and end that at the })", "")
 		}
 		l.first = firsts[l.kw]
-		ttold := len(b.findings)
+		told := len(b.findings)
 		if !handle(l) && !l.set(dst) {
 			l.unsupported("")
 			continue
