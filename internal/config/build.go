@@ -364,8 +364,7 @@ func (b *builder) rootSecond(l *line) bool {
 	case "vrrp_sync_group":
 		b.syncGroup(l)
 	case "SSL":
-		b.cfg.SSL = &SSL{Where: l.st.Pos().Place()}
-		l.each(b.cfg.SSL, func(*line) bool { return false })
+		b.ssl(l)
 	case "virtual_server_group":
 		b.serverGroup(l)
 	case "virtual_server":
