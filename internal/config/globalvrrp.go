@@ -66,7 +66,7 @@ func (b *builder) noInterval(l *line) bool {
 		return false
 	}
 	l.next++
-	l.badValue(w, l.kw+" 0 is out of range and ignored, by keepalived too: there is no limit", "remove the line", "")
+	l.badAs("zero-interval", w, l.kw+" 0 is out of range and ignored, by keepalived too: there is no limit", "remove the line", "")
 	return true
 }
 

@@ -40,11 +40,12 @@ func (b *builder) missingScript(l *line, name string) {
 		l.warn("script-not-before", fmt.Sprintf("vrrp_script %s is not usable here and is not tracked: it must be complete and stand before this line (it is at %s)", name, at.Place()), "move the vrrp_script up")
 		return
 	}
-	what := fmt.Sprintf("there is no vrrp_script %s; it is not tracked", name)
+	what, fix := fmt.Sprintf("there is no vrrp_script %s; it is not tracked", name), "the name of a vrrp_script above this line, or no such line"
 	if s := nearest(b.later, name); s != "" {
 		what += "; did you mean " + s + "?"
+		fix = s
 	}
-	l.warn("unknown-script", what, "")
+	l.warn("unknown-script", what, fix)
 }
 
 // tracked reports a second entry for the same thing.

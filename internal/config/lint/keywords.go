@@ -19,8 +19,8 @@ var languageRules = []rule{
 // block path: what sets the same thing. Empty when it has none.
 func synonym(path, kw string) string {
 	k := config.Lookup(path, kw)
-	if k == nil || k.Shape != syntax.Plain || k.Repeat == config.RepeatAppend {
-		return ""
+	if k == nil || k.Shape != syntax.Plain || k.Repeat == config.RepeatAppend || kw == "mcast_src_ip" || kw == "unicast_src_ip" {
+		return "" // two source addresses have a rule of their own
 	}
 	if other := config.Lookup(path, k.Same); other == nil || other.Shape != syntax.Plain {
 		return "" // it stands in another block
