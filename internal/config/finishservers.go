@@ -50,7 +50,7 @@ func (b *builder) finishGroup(vs *virtualServer) bool {
 		b.warn("empty-group", vs.at, fmt.Sprintf("virtual_server_group %s has no usable entry; the virtual_server is left out", vs.Group), "virtual_server_group "+vs.Group+" { IP PORT }")
 		return false
 	case vs.IPFamily == "" && mixedMark(vs.Endpoints):
-		b.warn("invalid-value", vs.at, fmt.Sprintf("virtual_server_group %s holds IPv4, IPv6 and a fwmark without a family; the virtual_server is left out", vs.Group), "fwmark N inet, or inet6")
+		b.warn("group-family", vs.at, fmt.Sprintf("virtual_server_group %s holds IPv4, IPv6 and a fwmark without a family; the virtual_server is left out", vs.Group), "fwmark N inet, or inet6")
 		return false
 	}
 	return true
@@ -125,7 +125,7 @@ func (b *builder) finishSchedule(vs *virtualServer) {
 		b.warn("ha-suspend-without-address", vs.where("ha_suspend"), fmt.Sprintf("virtual_server %s has no address that could be on this host; ha_suspend is switched off", vs.Name), "remove the line")
 		vs.HASuspend = false
 	case vs.Group != "":
-		b.warn("no-effect", vs.where("ha_suspend"), fmt.Sprintf("virtual_server %s: keepalived never finds the addresses of a group on this host, so with ha_suspend its checkers would never run", vs.Name), "remove the line")
+		b.warn("ha-suspend-of-group", vs.where("ha_suspend"), fmt.Sprintf("virtual_server %s: keepalived never finds the addresses of a group on this host, so with ha_suspend its checkers would never run", vs.Name), "remove the line")
 	}
 }
 
@@ -251,7 +251,7 @@ func (b *builder) finishChecker(vs *virtualServer, rs *realServer, c *checker, o
 
 func (b *builder) replyLengths(c *checker) {
 	if c.MinReply > c.MaxReply {
-		b.warn("invalid-value", c.at, fmt.Sprintf("UDP_CHECK: min_reply_length %d is above max_reply_length %d: the check can never pass", c.MinReply, c.MaxReply), "")
+		b.warn("reply-never-fits", c.at, fmt.Sprintf("UDP_CHECK: min_reply_length %d is above max_reply_length %d: the check can never pass", c.MinReply, c.MaxReply), fmt.Sprintf("max_reply_length %d or more", c.MinReply))
 	}
 }
 

@@ -21,7 +21,7 @@ func (b *builder) persistence(l *line, vs *virtualServer) bool {
 			return l.set(vs.VirtualServer)
 		}
 		l.next++
-		l.badValue(w, "persistence_timeout 0 is out of range and ignored, by keepalived too: there is no persistence", "remove the line", "")
+		l.badAs("persistence-zero", w, "persistence_timeout 0 is out of range and ignored, by keepalived too: there is no persistence", "remove the line", "")
 	case "persistence_granularity":
 		b.granularity(l, vs)
 	default:

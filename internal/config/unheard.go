@@ -8,7 +8,6 @@ var unheard = map[string]string{
 	"global_defs/smtp_helo_name":             "missing-value",
 	"global_defs/vrrp_skip_check_adv_addr":   "invalid-value",
 	"global_defs/vrrp_strict":                "invalid-value",
-	"virtual_server/sorry_server":            "repeated-keyword",
 	"virtual_server/persistence_granularity": "mask-with-holes",
 }
 
@@ -25,12 +24,12 @@ func init() {
 // unheard sets the status of the line's findings, those from the nth on, where
 // keepalived -t would say nothing.
 func (l *line) unheard(n int) {
-	of, ok := unheard[l.key.Path()]
+	use, ok := unheard[l.key.Path()]
 	if !ok {
 		return
 	}
 	for i := range l.b.findings[min(n, len(l.b.findings)):] {
-		if f := &l.b.findings[n+i]; of == "" || f.Rule == of {
+		if f := &l.b.findings[n+i]; use == "" || f.Rule == use {
 			f.Exit = exitNone
 		}
 	}

@@ -191,7 +191,7 @@ func sniWithoutName(c *checker) {
 				continue
 			}
 			for _, ch := range rs.Block.Body {
-				if sni := keyword(ch, "enable_sni"); ch.Keyword() == "SSL_GET" && sni != nil && !named(ch) {
+				if sni := keyword(ch, "enable_sni"); ch.Keyword() == "SSL_GET" && sni != nil && !hasServerName(ch) {
 					c.reportFor(sni.Pos().Place(), "enable_sni takes no name from the real_server's virtualhost, so the handshake names no host: the server shows its default certificate, or refuses",
 						fmt.Sprintf("%s at %s", text(host), host.Pos().Place()), sniFix(host))
 				}
@@ -207,8 +207,8 @@ func sniFix(host *syntax.Statement) string {
 	return "sni_name NAME"
 }
 
-// named reports whether the SSL_GET itself, or each of its urls, has a name.
-func named(ch *syntax.Statement) bool {
+// hasServerName reports whether the SSL_GET itself, or each of its urls, has a name.
+func hasServerName(ch *syntax.Statement) bool {
 	if keyword(ch, "sni_name", "virtualhost") != nil {
 		return true
 	}

@@ -189,7 +189,7 @@ func (h Host) String() string {
 		line("name", h.Name)
 	}
 	for _, i := range h.Interfaces {
-		line("interface", i.Name, either(i.Up, "up", "down"), numbered("mtu", i.MTU), named("mac", i.MAC), named("kind", i.Kind))
+		line("interface", i.Name, either(i.Up, "up", "down"), numbered("mtu", i.MTU), labelled("mac", i.MAC), labelled("kind", i.Kind))
 		for _, a := range i.Addresses {
 			line("address", i.Name, a.Prefix.String(), either(a.Ours, "ours", ""))
 		}
@@ -200,10 +200,10 @@ func (h Host) String() string {
 	sorted(h.Users, func(k string, v bool) { line("user", k, either(v, "", "missing")) })
 	sorted(h.Groups, func(k string, v bool) { line("group", k, either(v, "", "missing")) })
 	for _, p := range h.Programs {
-		line("program", p.Name, named("problem", p.Problem), named("unsafe", p.Unsafe))
+		line("program", p.Name, labelled("problem", p.Problem), labelled("unsafe", p.Unsafe))
 	}
 	for _, f := range h.Files {
-		line("file", f.Path, f.Type, named("on", f.FS))
+		line("file", f.Path, f.Type, labelled("on", f.FS))
 	}
 	for _, l := range h.Listeners {
 		line("listen", l.Proto, l.Addr.String(), l.Process)
@@ -243,7 +243,7 @@ func either(b bool, yes, no string) string {
 	return no
 }
 
-func named(name, value string) string {
+func labelled(name, value string) string {
 	if value == "" {
 		return ""
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/config"
-	"github.com/kaname-lb/kaname/internal/config/syntax"
 	"github.com/kaname-lb/kaname/internal/finding"
 	"github.com/kaname-lb/kaname/internal/lvs"
 )
@@ -16,9 +15,6 @@ var scheduleRules = []rule{
 	{"idle-connections-count", finding.Note, idleConnectionsCount},
 	{"hash-without-fallback", finding.Warning, hashWithoutFallback},
 	{"one-address-one-server", finding.Note, oneAddressOneServer},
-	{"one-packet-needs-udp", finding.Warning, onePacketNeedsUDP},
-	{"suspended-for-ever", finding.Warning, suspendedForEver},
-	{"protocol-with-mark", finding.Warning, protocolWithMark},
 }
 
 // webPorts are those where browsers keep connections open.
@@ -161,43 +157,4 @@ func duration(d time.Duration) string {
 		return countOf(int(d/time.Minute), "minute")
 	}
 	return d.String()
-}
-
-// onePacketNeedsUDP: connections have more than one packet.
-func onePacketNeedsUDP(c *checker) {
-	for _, vs := range c.cfg.VirtualServers {
-		if at, given := c.line(vs.Where, "ops"); given && vs.Protocol != lvs.UDP && !marked(c.block(vs.Where)) {
-			protocol, _ := c.line(vs.Where, "protocol")
-			c.reportFor(at, fmt.Sprintf("virtual_server %s: ops balances each datagram on its own, which %s cannot bear; the line has no effect", vs.Name, vs.Protocol), fmt.Sprintf("protocol %s at %s", vs.Protocol, protocol), "remove it, or protocol UDP")
-		}
-	}
-}
-
-// marked reports whether a virtual_server is one of a firewall mark.
-func marked(block *syntax.Statement) bool {
-	return block != nil && len(block.Words) > 1 && block.Words[1].Text == "fwmark"
-}
-
-// suspendedForEver: ha_suspend waits for an address, and there is none to wait
-// for.
-func suspendedForEver(c *checker) {
-	c.inBlocks("virtual_server", func(block *syntax.Statement) {
-		st := keyword(block, "ha_suspend")
-		switch {
-		case st == nil || len(block.Words) < 2:
-		case marked(block):
-			c.report(st.Pos().Place(), "ha_suspend in a virtual_server of a firewall mark has no effect: a mark has no address that could be on this host or not", "remove it")
-		case block.Words[1].Text == "group":
-			c.report(st.Pos().Place(), "ha_suspend in a virtual_server of a group: keepalived looks for one address of the service, a group has none, and the checks never start (kaname always runs them)", "remove it, or a virtual_server for each address")
-		}
-	})
-}
-
-// protocolWithMark: the mark alone says which packets are meant.
-func protocolWithMark(c *checker) {
-	c.inBlocks("virtual_server", func(block *syntax.Statement) {
-		if st := keyword(block, "protocol"); st != nil && marked(block) {
-			c.report(st.Pos().Place(), text(st)+" has no effect: the firewall mark alone says which packets are balanced, of all protocols that carry it", "remove it, and match the protocol in the rule that sets the mark")
-		}
-	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/kaname-lb/kaname/internal/config"
+	"github.com/kaname-lb/kaname/internal/config/syntax"
 	"github.com/kaname-lb/kaname/internal/finding"
 	"github.com/kaname-lb/kaname/internal/lvs"
 )
@@ -115,7 +116,7 @@ func quorumNeedsAll(c *checker) {
 		if !given || vs.Sorry == nil || least == total || total-least >= vs.Quorum-vs.Hysteresis {
 			continue
 		}
-		c.reportFor(at, fmt.Sprintf("virtual_server %s: one server down is below the quorum, and all traffic goes to the sorry_server although %s are well", vs.Name, countOf(len(vs.RealServers)-1, "other server")),
+		c.reportFor(at, fmt.Sprintf("virtual_server %s: one server down is below the quorum, and all traffic goes to the sorry_server although others are well", vs.Name),
 			fmt.Sprintf("quorum %d, hysteresis %d, total weight %d; sorry_server at %s", vs.Quorum, vs.Hysteresis, total, vs.Sorry.Where), "quorum 1, if the sorry_server is for when no server is left")
 	}
 }
@@ -170,31 +171,33 @@ func (c *checker) addresses() []config.Address {
 // serverIsDirector: with DR or TUN the other director takes the packet for a
 // new one of the service and balances it again.
 func serverIsDirector(c *checker) {
-	c.eachServer(func(vs *config.VirtualServer, rs *config.RealServer) {
-		if rs.Method != lvs.DR && rs.Method != lvs.TUN {
-			return
-		}
-		if at, what := c.director(rs.Addr); what != "" {
+	directors := c.directors()
+	c.eachServer(func(_ *config.VirtualServer, rs *config.RealServer) {
+		d := directors[rs.Addr.String()]
+		if d != nil && (rs.Method == lvs.DR || rs.Method == lvs.TUN) {
 			c.reportFor(rs.Where, fmt.Sprintf("real_server %s is a director itself: while it is the backup it has the service too, and balances packets that it gets by %s again, so that they can go back and forth between the two until their TTL ends", rs.Addr, rs.Method),
-				fmt.Sprintf("%s at %s", what, at), "servers on other hosts, or lb_kind NAT to a port of its own")
+				fmt.Sprintf("%s at %s", text(d), d.Pos().Place()), "servers on other hosts, or lb_kind NAT to a port of its own")
 		}
 	})
 }
 
-// director returns where the file says that an address is a director's.
-func (c *checker) director(a netip.Addr) (at config.Where, what string) {
-	for _, in := range c.cfg.Instances {
-		if in.SourceAddr == a && a.IsValid() {
-			at, _ := c.line(in.Where, "unicast_src_ip", "mcast_src_ip")
-			return at, "source address of vrrp_instance " + in.Name
-		}
-		for _, p := range in.Peers {
-			if p.Addr == a {
-				return p.Where, "unicast_peer of vrrp_instance " + in.Name
+// directors are the lines that give an address of this director or of another
+// one, by the address.
+func (c *checker) directors() map[string]*syntax.Statement {
+	all := map[string]*syntax.Statement{}
+	c.inBlocks("vrrp_instance", func(block *syntax.Statement) {
+		for _, st := range block.Block.Body {
+			switch kw := st.Keyword(); {
+			case (kw == "unicast_src_ip" || kw == "mcast_src_ip") && len(st.Words) > 1:
+				all[st.Words[1].Text] = st
+			case kw == "unicast_peer" && st.Block != nil:
+				for _, peer := range st.Block.Body {
+					all[peer.Keyword()] = peer
+				}
 			}
 		}
-	}
-	return at, ""
+	})
+	return all
 }
 
 // joined lists words, the last after "and".

@@ -73,7 +73,7 @@ func (s *State) instance(p *printer, in *config.Instance) {
 	p.line("   Using smtp notification = %s", yes(in.SMTPAlert))
 	p.line("   Notify deleted = %s", word(in.Notify.Deleted, "Deleted", "Fault"))
 	s.notify(p, in.Notify)
-	p.line("   Notify priority changes = %t", in.PriorityChanges != nil && *in.PriorityChanges)
+	p.line("   Notify priority changes = %t", in.PriorityChanges)
 }
 
 func (s *State) timing(p *printer, in *config.Instance, now Instance) {
