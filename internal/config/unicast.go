@@ -33,7 +33,7 @@ func (b *builder) peer(l *line, in *instance) {
 		in.CheckUnicastSrc = l.peerOption(&p) || in.CheckUnicastSrc
 	}
 	if i := slices.IndexFunc(in.Peers, func(o Peer) bool { return o.Addr == a }); i >= 0 {
-		b.warn("duplicate-peer", w.Pos, fmt.Sprintf("%s is a peer already, at %s; this line is ignored (keepalived up to 2.2 would send to it twice)", a, in.Peers[i].Where), "remove one")
+		b.quietly("duplicate-peer", w.Place(), fmt.Sprintf("%s is a peer already, at %s; this line is ignored (keepalived up to 2.2 would send to it twice)", a, in.Peers[i].Where), "remove one")
 		return
 	}
 	in.Peers = append(in.Peers, p)
@@ -112,7 +112,7 @@ func (b *builder) finishUnicast(in *instance) {
 		}
 		if in.FaultNoPeer {
 			in.NotRun = "it has no unicast peers and stays in FAULT (unicast_fault_no_peer)"
-			b.warn("unicast-without-peers", in.where(kw), fmt.Sprintf("vrrp_instance %s has no unicast peers: unicast_fault_no_peer keeps it in FAULT, it does not run", in.Name), "unicast_peer { ADDRESS }")
+			b.quietly("unicast-without-peers", in.where(kw).Place(), fmt.Sprintf("vrrp_instance %s has no unicast peers: unicast_fault_no_peer keeps it in FAULT, it does not run", in.Name), "unicast_peer { ADDRESS }")
 		} else {
 			b.warn("unicast-without-peers", in.where(kw), fmt.Sprintf("vrrp_instance %s has no unicast peers: %s is no reason to use unicast, and it uses multicast", in.Name, kw), "unicast_peer { ADDRESS }, or remove "+kw)
 		}
