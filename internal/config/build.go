@@ -122,20 +122,20 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 		if l.key.Shape == syntax.Plain && st.Block != nil {
 			b.warn("unexpected-block", st.Pos(), l.kw+" takes no { }; the block is skipped (keepalived would read it as part of the enclosing one, and end that at the })", "")
 		}
-		if l.key.Repeat == RepeatFirst {
-			if firsts == nil {
-				firsts = map[string]syntax.Pos{}
-			}
-			l.first = firsts[l.kw]
-			if !l.first.IsValid() {
-				firsts[l.kw] = st.Pos()
-			}
-		}
+		l.first = firsts[l.kw]
+		told := len(b.findings)
 		if !handle(l) && !l.set(dst) {
 			l.unsupported("")
 			continue
 		}
+		if l.key.Repeat == RepeatFirst && !l.first.IsValid() && l.refused == 0 {
+			if firsts == nil {
+				firsts = map[string]syntax.Pos{}
+			}
+			firsts[l.kw] = st.Pos()
+		}
 		l.end()
+		l.unheard(told)
 		l.discouraged()
 		l.standing()
 		l.origin()
@@ -214,11 +214,15 @@ func join(path, word string) string {
 func (l *line) standing() {
 	k := l.key
 	switch {
-	case l.told || l.b.quiet > 0 || l.refused > 0 || l.plainDefault():
+	case l.told || l.b.quiet > 0 || l.refused > 0 || l.first.IsValid() || l.plainDefault():
 	case k.Standing == Later:
 		l.unsupported("")
 	case k.Standing == Never:
-		l.note("no-effect-here", fmt.Sprintf("%s: accepted, has no effect here: %s", l.kw, k.Effect), "")
+		rule := "no-effect-here"
+		if strings.HasPrefix(k.Effect, "it has no effect in keepalived either") {
+			rule = "no-effect-anywhere"
+		}
+		l.note(rule, fmt.Sprintf("%s: accepted, has no effect here: %s", l.kw, k.Effect), "")
 	}
 }
 
@@ -229,7 +233,7 @@ func (l *line) plainDefault() bool {
 		return false
 	}
 	w, k := l.st.Words[1].Text, l.key
-	if k.Args == ArgBool && (k.Default == "" || k.Default == "false") {
+	if k.Args == ArgBool && !strings.HasPrefix(k.Default, "true") {
 		return !slices.Contains(trueWords, w)
 	}
 	return k.Default != "" && w == strings.Fields(k.Default)[0]
@@ -360,6 +364,9 @@ func (b *builder) rootSecond(l *line) bool {
 		b.instance(l)
 	case "vrrp_sync_group":
 		b.syncGroup(l)
+	case "SSL":
+		b.cfg.SSL = &SSL{Where: l.st.Pos().Place()}
+		l.each(b.cfg.SSL, func(*line) bool { return false })
 	case "virtual_server_group":
 		b.serverGroup(l)
 	case "virtual_server":

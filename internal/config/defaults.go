@@ -4,15 +4,21 @@ import (
 	"time"
 )
 
+const (
+	defaultVMACPrefix = "vrrp"
+	defaultGARPDelay  = 5 * time.Second
+	defaultGARPRepeat = 5
+)
+
 // defaultConfig is what holds before a file has said anything.
 func defaultConfig(files []string) *Config {
 	c := &Config{Files: files, Kaname: defaultKaname()}
 	c.Process.ChildWaitTime = 5 * time.Second
 	g := &c.Global
 	g.StartupScriptTimeout, g.ShutdownScriptTimeout = 10*time.Second, 10*time.Second
-	g.DefaultInterface, g.VMACPrefix, g.Umask, g.JSONVersion = "eth0", "vrrp", 0o177, 1
+	g.DefaultInterface, g.VMACPrefix, g.Umask, g.JSONVersion = "eth0", defaultVMACPrefix, 0o177, 1
 	g.VRRP = GlobalVRRP{
-		Version: 2, GARPDelay: 5 * time.Second, GARPRepeat: 5, GARPRefreshRep: 1,
+		Version: 2, GARPDelay: defaultGARPDelay, GARPRepeat: defaultGARPRepeat, GARPRefreshRep: 1,
 		GARPLowerDelay: -1, GARPLowerRepeat: -1, DownTimerAdverts: 3, RxBufsMultiplier: 3,
 	}
 	g.Mail.ConnectTimeout = 30 * time.Second

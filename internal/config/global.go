@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"math"
 	"strings"
 	"time"
 )
@@ -16,25 +15,54 @@ func (b *builder) global(l *line) {
 	if g.Where.IsZero() {
 		g.Where = l.st.Pos().Place()
 	}
-	l.each(g, func(l *line) bool { return b.globalKeyword(l, g) || b.globalVRRP(l, &g.VRRP) })
+	l.each(g, func(l *line) bool {
+		return b.globalKeyword(l, g) || b.globalVRRP(l, &g.VRRP) || b.tuning(l, &g.Process) || b.packetFilter(l, &g.Nft)
+	})
+	b.finishGlobal(g)
+}
+
+// finishGlobal resolves what a setting has from another.
+func (b *builder) finishGlobal(g *Global) {
+	if g.VMACAddrPrefix == "" && g.VMACPrefix != defaultVMACPrefix {
+		g.VMACAddrPrefix = g.VMACPrefix
+	}
+	for _, f := range []struct {
+		kw   string
+		fifo *FIFO
+	}{{"vrrp_notify_fifo", &g.FIFO.VRRP}, {"lvs_notify_fifo", &g.FIFO.LVS}} {
+		if f.fifo.Path != "" && f.fifo.Path == g.FIFO.All.Path {
+			b.warnAt("same-fifo", f.fifo.Where, fmt.Sprintf("%s %s is notify_fifo, which gets everything already; it is ignored", f.kw, f.fifo.Path), "another path, or only one of the two")
+			*f.fifo = FIFO{}
+		}
+	}
 }
 
 // globalKeyword reads what the table leaves to code.
 func (b *builder) globalKeyword(l *line, g *Global) bool {
 	switch l.kw {
-	case "vrrp_startup_delay":
-		b.largest(l, &g.StartupDelay)
-	case "vrrp_delay_after_boot":
-		b.largest(l, &g.DelayAfterBoot)
 	case "lvs_timeouts":
 		b.timeouts(l, g)
 	case "lvs_flush_on_stop", "lvs_flush_onstop":
-		g.LVSFlushOnStop = "all"
-		if l.accept("VS") {
-			g.LVSFlushOnStop = "VS"
-		}
+		b.flushOnStop(l, g)
 	case "lvs_sync_daemon":
 		b.syncDaemon(l)
+	case "smtp_server":
+		b.smtpServer(l, &g.Mail)
+	case "notification_email":
+		b.recipients(l, &g.Mail)
+	case "smtp_connect_timeout":
+		if l.set(g); g.Mail.ConnectTimeout == 0 {
+			b.warn("invalid-value", l.st.Words[1].Pos, "smtp_connect_timeout 0 is 1 s", "smtp_connect_timeout 1")
+			g.Mail.ConnectTimeout = time.Second
+		}
+	case "dynamic_interfaces":
+		b.dynamicInterfaces(l, g)
+	case "umask":
+		l.umask(&g.Umask)
+	case "snmp_socket", "reload_time_file", "iproute_usr_dir", "iproute_etc_dir":
+		return l.single()
+	case "state_dump_file", "stats_dump_file", "json_dump_file":
+		return l.notEmpty()
 	case "include_check": // the parser's business
 		l.next = len(l.st.Words)
 	default:
@@ -43,38 +71,56 @@ func (b *builder) globalKeyword(l *line, g *Global) bool {
 	return true
 }
 
-// largest reads a delay of which the largest counts.
-func (b *builder) largest(l *line, dst *time.Duration) {
-	d := *dst
-	if l.seconds(&d, time.Millisecond, math.MaxUint32*time.Microsecond) {
-		*dst = max(d, *dst)
+// flushOnStop reads what is emptied at a stop.
+func (b *builder) flushOnStop(l *line, g *Global) {
+	w, ok := l.peek()
+	switch {
+	case !ok:
+		g.LVSFlushOnStop = "all"
+	case w.Text == "VS":
+		l.next++
+		g.LVSFlushOnStop = "VS"
+	default:
+		l.next++
+		l.badValue(w, fmt.Sprintf("%s knows no %q", l.kw, w.Text), "lvs_flush_on_stop VS, or nothing behind it for the whole table", "nothing")
 	}
 }
 
-// globalVRRP reads those defaults of the instances that the table leaves to
-// code.
-func (b *builder) globalVRRP(l *line, d *GlobalVRRP) bool {
-	switch l.kw {
-	case "vrrp_garp_master_repeat":
-		l.count(&d.GARPRepeat)
-	case "vrrp_garp_master_refresh_repeat":
-		l.count(&d.GARPRefreshRep)
-	case "vrrp_mcast_group4":
-		if l.address(&d.McastGroup4) && d.McastGroup4.String() == "224.0.0.18" {
-			l.told = true
-		}
+// dynamicInterfaces reads how far interfaces may come and go.
+func (b *builder) dynamicInterfaces(l *line, g *Global) {
+	w, ok := l.peek()
+	switch {
+	case !ok:
+		g.DynamicInterfaces = firstOf(g.DynamicInterfaces, "yes")
+	case w.Text == "allow_if_changes":
+		l.next++
+		g.DynamicInterfaces = w.Text
 	default:
+		l.next++
+		g.DynamicInterfaces = firstOf(g.DynamicInterfaces, "yes")
+		l.badValue(w, fmt.Sprintf("dynamic_interfaces knows no %q; interfaces may be missing, and nothing more", w.Text), "dynamic_interfaces allow_if_changes", "")
+	}
+}
+
+// single refuses a line with more than one value; any other is the table's.
+func (l *line) single() bool {
+	if l.left() < 2 {
 		return false
 	}
+	l.badValue(l.st.Words[l.next+1], l.kw+" takes one value", l.kw+" "+l.st.Words[l.next].Text, "nothing")
+	l.next = len(l.st.Words)
 	return true
 }
 
-// count reads how often something is sent; 0 becomes 1.
-func (l *line) count(dst *int) {
-	if l.integer(dst, 0, math.MaxUint32, true) && *dst == 0 {
-		l.warn("invalid-value", l.kw+" 0 sends one", l.kw+" 1")
-		*dst = 1
+// notEmpty refuses an empty value; any other is the table's.
+func (l *line) notEmpty() bool {
+	w, ok := l.peek()
+	if !ok || w.Text != "" {
+		return false
 	}
+	l.next++
+	l.badValue(w, l.kw+": the name is empty", "", "nothing")
+	return true
 }
 
 // timeouts is lvs_timeouts [tcp SECS] [tcpfin SECS] [udp SECS].
@@ -87,7 +133,7 @@ func (b *builder) timeouts(l *line, g *Global) {
 		w, _ := l.word()
 		dst := map[string]*time.Duration{"tcp": &g.LVSTimeouts.TCP, "tcpfin": &g.LVSTimeouts.TCPFin, "udp": &g.LVSTimeouts.UDP}[w.Text]
 		if dst == nil {
-			b.warn("unknown-value", w.Pos, fmt.Sprintf("lvs_timeouts knows no %q", w.Text), "tcp, tcpfin or udp, each followed by seconds")
+			b.warn("unknown-timeout", w.Pos, fmt.Sprintf("lvs_timeouts knows no %q", w.Text), "tcp, tcpfin or udp, each followed by seconds")
 			continue
 		}
 		l.wholeSeconds(dst, 2678400)
@@ -134,5 +180,5 @@ func (b *builder) choice(l *line, dst *string, allowed ...string) {
 	if s := nearest(set, w.Text); s != "" {
 		what += "; did you mean " + s + "?"
 	}
-	l.badValue(w, what, l.kw+" "+strings.Join(allowed, " | "), *dst)
+	l.badAs("unknown-choice", w, what, l.kw+" "+strings.Join(allowed, " | "), *dst)
 }

@@ -216,7 +216,7 @@ func (b *builder) extraGARP(l *line, dst *ExtraGARP, least int) {
 	all := l.accept("all")
 	if l.left() == 0 {
 		l.refused++
-		l.warn("invalid-value", l.kw+" has no seconds; the line is ignored", l.kw+" 60")
+		l.warn("missing-value", l.kw+" has no seconds; the line is ignored", l.kw+" 60")
 		return
 	}
 	v := int(dst.Every / time.Second)

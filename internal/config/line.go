@@ -288,7 +288,7 @@ func (l *line) iface(dst *string) bool {
 		return false
 	}
 	if !validInterface(w.Text) {
-		l.badValue(w, fmt.Sprintf("%s: %q cannot be an interface's name (1 to 15 bytes, no slash, no blank)", l.kw, w.Text), "", "")
+		l.badValue(w, fmt.Sprintf("%s: %q cannot be an interface's name (1 to 15 bytes, no slash, no blank)", l.kw, w.Text), "", "nothing")
 		return false
 	}
 	*dst = w.Text

@@ -93,9 +93,25 @@ func store(f reflect.Value, v any) {
 	f.Set(r.Convert(f.Type()))
 }
 
-// setBare stores what an optional value means when it is missing: the word
-// "yes" where a word could stand, so that the keyword is known to be there.
+// bare is what an optional value is when it is missing, by the keyword's path.
+var bare = map[string]any{
+	"net_namespace_ipvs":                 "/",
+	"global_defs/max_auto_priority":      maxRealtime,
+	"global_defs/nftables":               "keepalived",
+	"global_defs/nftables_ipvs":          "keepalived_ipvs",
+	"global_defs/reload_check_config":    "/dev/null",
+	"global_defs/reload_file":            "/run/keepalived.reload",
+	"virtual_server/persistence_timeout": defaultPersistence,
+}
+
+// setBare stores what an optional value means when it is missing; without an
+// entry in bare the word "yes" where a word could stand, so that the keyword is
+// known to be there.
 func setBare(f reflect.Value, k *Keyword) {
+	if v, ok := bare[k.Path()]; ok {
+		store(f, v)
+		return
+	}
 	if k.Args == ArgWord || k.Args == ArgPath || k.Args == ArgChoice {
 		store(f, "yes")
 	}
@@ -244,7 +260,7 @@ func (l *line) setChoice(f reflect.Value, k *Keyword) {
 	if f.IsValid() && f.Kind() == reflect.String && f.String() != "" {
 		kept = f.String()
 	}
-	l.badValue(w, what, l.kw+" "+strings.Join(all, " | "), kept)
+	l.badAs("unknown-choice", w, what, l.kw+" "+strings.Join(all, " | "), kept)
 }
 
 // setCommand reads commands, FIFOs and users.

@@ -62,6 +62,8 @@ func (b *builder) realMain(l *line, rs *realServer) bool {
 		}
 	case "weight", "smtp_alert", "alpha", "inhibit_on_failure":
 		return l.into(rs)
+	case "snmp_name":
+		return l.single()
 	default:
 		return false
 	}

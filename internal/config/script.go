@@ -21,7 +21,7 @@ func (l *line) command(dst *Command, users bool) {
 		return
 	}
 	if len(ws) < 2 {
-		l.fail("missing-parameter", l.kw+" needs a command", l.kw+` "/path/to/command argument"`)
+		l.missing(l.kw + ` "/path/to/command argument"`)
 		return
 	}
 	if users && dst.Set() {

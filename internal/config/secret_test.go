@@ -33,7 +33,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		"vrrp_instance V {\nauthentication { auth_type PASS\n auth_pass \"topsecret\n}\n",
 		"vrrp_instance V {\nvirtual_ipaddress {\nauth_pass topsecret\n}\n}\n",
 		"vrrp_instance V {\nauth_hmac {\nkey 300 topsecret\nkey 1 topsecret\nkey topsecret\n@lb1 key 2 topsecret\nactive_key topsecret\n}\n}\n",
-		"SSL {\npassword topsecret\npassword topsecret again\nkey /etc/topsecret\n}\n",
+		"SSL {\npassword topsecret\npassword topsecret again\n}\n",
 	} {
 		cfg, tree, fs := config.Load(syntax.MapFiles{"t.conf": text}, "t.conf", config.Options{})
 		fs = append(fs, lint.Check(cfg, tree)...)

@@ -148,11 +148,12 @@ func (b *builder) missingObject(l *line, kind, name string) {
 		l.warn("script-not-before", fmt.Sprintf("%s %s is not usable here and is not tracked: it must be complete and stand before this line (it is at %s)", kind, name, at.Place()), "move the "+kind+" up")
 		return
 	}
-	what := fmt.Sprintf("there is no %s %s; it is not tracked", kind, name)
+	what, fix := fmt.Sprintf("there is no %s %s; it is not tracked", kind, name), "the name of a "+kind+" above this line, or no such line"
 	if s := nearest(b.objects.ahead[kind], name); s != "" {
 		what += "; did you mean " + s + "?"
+		fix = s
 	}
-	l.warn("unknown-script", what, "")
+	l.warn("unknown-script", what, fix)
 }
 
 // trackWeight reads [weight N [reverse|noreverse]]. A number that cannot be used

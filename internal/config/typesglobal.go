@@ -10,7 +10,7 @@ import (
 // Process is what stands outside all blocks: how the daemon itself runs.
 type Process struct {
 	NetNamespace        string        `kw:"net_namespace"`
-	NetNamespaceIPVS    string        `kw:"net_namespace_ipvs"`
+	NetNamespaceIPVS    string        `kw:"net_namespace_ipvs"` // "": NetNamespace; "/": the one it is started in
 	NamespaceWithIPSets bool          `kw:"namespace_with_ipsets"`
 	UsePIDDir           bool          `kw:"use_pid_dir"`
 	Instance            string        `kw:"instance"`

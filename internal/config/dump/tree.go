@@ -41,8 +41,9 @@ func Tree(c *config.Config, o Options) *Node {
 }
 
 type printer struct {
-	cfg *config.Config
-	opt Options
+	cfg   *config.Config
+	opt   Options
+	empty *config.Config // what an empty file gives, once it is needed
 	// around are the blocks that the settings being printed stand in, outermost
 	// first.
 	around []scope
@@ -106,7 +107,7 @@ func (p *printer) setting(n *Node, k *config.Keyword, at config.Where, parent an
 	}
 	note := p.origin(k, at)
 	off = off || note == "default" && strings.HasPrefix(k.Default, "per checker") // there they are
-	if k.Standing == config.Never && note == "default" {
+	if k.Standing == config.Never && note == "default" && p.untouched(k, v) {
 		return // nobody asked for it, and it means nothing here
 	}
 	c := n.add(&Node{Keyword: k.Name, Words: words, Off: off, Flag: v.Kind() == reflect.Bool})
@@ -117,6 +118,34 @@ func (p *printer) setting(n *Node, k *config.Keyword, at config.Where, parent an
 		c.Words = nil
 		c.Note = strings.TrimPrefix(c.Note, "default")
 	}
+}
+
+// untouched reports whether a value is what an empty file gives.
+func (p *printer) untouched(k *config.Keyword, v reflect.Value) bool {
+	if k.Block != "global_defs" {
+		return v.IsZero()
+	}
+	if p.empty == nil {
+		p.empty, _ = config.Build(&syntax.Tree{})
+	}
+	f, ok := tagged(reflect.ValueOf(&p.empty.Global).Elem(), k.Name)
+	return ok && reflect.DeepEqual(f.Interface(), v.Interface())
+}
+
+// tagged finds the field of a keyword in a struct and the structs in it.
+func tagged(s reflect.Value, kw string) (reflect.Value, bool) {
+	for i := range s.NumField() {
+		f := s.Type().Field(i)
+		if f.Tag.Get("kw") == kw {
+			return s.Field(i), true
+		}
+		if f.Type.Kind() == reflect.Struct && f.Tag.Get("kw") == "" {
+			if v, ok := tagged(s.Field(i), kw); ok {
+				return v, true
+			}
+		}
+	}
+	return reflect.Value{}, false
 }
 
 // origin says where the value of a keyword in the block at comes from.

@@ -31,7 +31,8 @@ type rule struct {
 }
 
 // rules are the traps that are looked for, by the part of the language.
-var rules = slices.Concat(languageRules, vrrpRules, scriptRules, serverRules, syncRules)
+var rules = slices.Concat(languageRules, writtenRules, vrrpRules, electionRules,
+	strictRules, secretRules, routeRules, scriptRules, runRules, sampleRules, serverRules, syncRules)
 
 // checker is what a rule looks at and reports to.
 type checker struct {
@@ -40,6 +41,7 @@ type checker struct {
 	rule     string
 	severity finding.Severity
 	findings []finding.Finding
+	index    map[finding.Place]*syntax.Statement // see block
 }
 
 func (c *checker) report(at finding.Place, what, fix string) {

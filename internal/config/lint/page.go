@@ -37,7 +37,8 @@ var pageFiles embed.FS
 // belongs to the archive and can be included; an empty one is a file that is
 // missing, and one that begins with #! is executable. Rules about two nodes have
 // bad-a.conf and bad-b.conf instead, and good-a.conf and good-b.conf; those
-// about the host have a host.txt that the examples are checked against.
+// about the host have a host.txt (see ParseHost) that the examples are checked
+// against; where a host-good.txt is, the good ones are checked against that.
 type Page struct {
 	ID, Rule   string
 	Severity   finding.Severity

@@ -50,6 +50,9 @@ func weightOutOfRange(c *checker) {
 		low, high := in.Priority, in.Priority
 		var worst config.Track
 		for _, t := range c.trackers(in) {
+			if stuck(in.Priority, t.weight) {
+				continue // that is weightWithoutEffect
+			}
 			if t.weight < 0 {
 				low += t.weight
 			} else {

@@ -1,0 +1,52 @@
+package lint
+
+import (
+	"github.com/kaname-lb/kaname/internal/config"
+	"github.com/kaname-lb/kaname/internal/config/syntax"
+	"github.com/kaname-lb/kaname/internal/finding"
+)
+
+// block returns the block of keywords that begins at a place. There is one for
+// everything in the Config that is built from a block of keywords.
+func (c *checker) block(at config.Where) *syntax.Statement {
+	if c.index == nil {
+		c.index = map[finding.Place]*syntax.Statement{}
+		c.blocks(func(_ string, block *syntax.Statement) { c.index[block.Pos().Place()] = block })
+	}
+	return c.index[at]
+}
+
+// keyword returns the last of a block's statements that is one of words, nil
+// when it has none.
+func keyword(block *syntax.Statement, words ...string) *syntax.Statement {
+	var last *syntax.Statement
+	if block == nil || block.Block == nil {
+		return nil
+	}
+	for _, st := range block.Block.Body {
+		for _, w := range words {
+			if st.Keyword() == w {
+				last = st
+			}
+		}
+	}
+	return last
+}
+
+// line returns the place of the last of the words in the block that begins at
+// a place, and false with the place itself when it has none.
+func (c *checker) line(at config.Where, words ...string) (finding.Place, bool) {
+	if st := keyword(c.block(at), words...); st != nil {
+		return st.Pos().Place(), true
+	}
+	return at, false
+}
+
+// inBlocks calls fn for every block of a path.
+func (c *checker) inBlocks(path string, fn func(block *syntax.Statement)) {
+	c.blocks(func(p string, block *syntax.Statement) {
+		if p == path {
+			fn(block)
+		}
+	})
+}
