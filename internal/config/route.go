@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
+	"github.com/kaname-lb/kaname/internal/finding"
 )
 
 // netLine is one route or policy rule while it is read. One family a line: it is
@@ -127,11 +128,12 @@ func (n *netLine) named(opt string, dst *string, most uint64, names []string) {
 		*dst = w.Text
 		return
 	}
-	fix := "a number"
-	if len(names) > 0 {
-		fix = "a number, " + strings.Join(names[:min(3, len(names))], ", ") + " …"
+	if len(names) == 0 || err == nil || strings.Trim(w.Text, "-0123456789") == "" {
+		n.reject(w, fmt.Sprintf("%s is a number up to %d, not %q", opt, most, w.Text), "")
+		return
 	}
-	n.reject(w, fmt.Sprintf("%s %q is neither a number up to %d nor one of the usual names", opt, w.Text, most), fix)
+	n.b.report(finding.Note, "name-of-the-host", w.Pos, fmt.Sprintf("%s %s is no usual name: it has to be in the host's iproute2 files, else keepalived ignores the %s", opt, w.Text, n.what), "a number")
+	*dst = w.Text
 }
 
 // protocol reads the protocol, which is keepalived's own unless the line is not
@@ -305,7 +307,10 @@ func (r *routeLine) finish() bool {
 	r.Inet6 = r.family == 6
 	r.finishProtocol(&r.Protocol, r.NoTrack)
 	if r.Dev == "" && !r.NoTrack {
-		r.warn("route-not-tracked", "a route without dev is not watched: it is not restored when it goes, and its interface does not matter", "dev eth0, or no_track")
+		r.b.add(finding.Finding{
+			Severity: finding.Note, Rule: "route-without-dev", Where: r.st.Pos().Place(), Evidence: r.st.Pos().Chain(), Source: r.st.Pos().Source(), Exit: exitConfig,
+			What: "a route without dev is not watched: it is not restored when it goes, and when its interface is down the instance stays MASTER without it", Fix: "dev eth0, or no_track",
+		})
 		r.NoTrack = true
 	}
 	return true

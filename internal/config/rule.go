@@ -201,12 +201,14 @@ func (r *ruleLine) kept(opt syntax.Word, v ruleValue) {
 		r.drop = true
 		return
 	}
-	if !v.valid(w.Text) {
-		fix := ""
-		if (opt.Text == "sport" || opt.Text == "dport") && decimalUpTo(16)(w.Text) {
-			fix = opt.Text + " " + w.Text + "-" + w.Text
-		}
-		r.reject(w, fmt.Sprintf("%s is %s, not %q", opt.Text, v.is, w.Text), fix)
+	single := (opt.Text == "sport" || opt.Text == "dport") && decimalUpTo(16)(w.Text)
+	switch {
+	case single:
+		r.drop, r.next = true, len(r.st.Words)
+		r.badAs("rule-port-range", w, fmt.Sprintf("%s takes a range, and %s is none; the rule is ignored", opt.Text, w.Text), opt.Text+" "+w.Text+"-"+w.Text, "")
+		return
+	case !v.valid(w.Text):
+		r.reject(w, fmt.Sprintf("%s is %s, not %q", opt.Text, v.is, w.Text), "")
 		return
 	}
 	r.Options = append(r.Options, opt.Text, w.Text)
@@ -247,7 +249,7 @@ func (r *ruleLine) finish() bool {
 		p := uint32(firstPreference - r.b.nRules)
 		r.b.nRules++
 		r.Preference = &p
-		r.warn("rule-without-preference", fmt.Sprintf("the rule has no preference; it gets %d, and the next one without gets one less, so that the last is looked at first", p), "preference 100")
+		r.warn("rule-without-preference", fmt.Sprintf("the rule has no preference; it gets %d, and the next one without gets one less, so that the last is looked at first", p), "preference 1000, or where it belongs")
 	}
 	r.finishProtocol(&r.Protocol, r.NoTrack)
 	return true
