@@ -86,7 +86,7 @@ func (b *builder) bindTo(l *line, c *checker) bool {
 			to = c.server
 		}
 		if family(to) != family(a) {
-			b.warn("other-family", l.st.Words[1].Pos, fmt.Sprintf("bindto %s is of another family than %s, which is checked, and is ignored", a, to), "")
+			b.warn("bind-family", l.st.Words[1].Pos, fmt.Sprintf("bindto %s is of another family than %s, which is checked, and is ignored", a, to), fmt.Sprintf("an IPv%d address of this host, or no bindto", family(to)))
 			return true
 		}
 		c.BindTo = a

@@ -26,7 +26,7 @@ func (b *builder) globalVRRP(l *line, d *GlobalVRRP) bool {
 		return b.noInterval(l)
 	case "vrrp_garp_extra_if", "vrrp_vmac_garp_intvl":
 		if l.kw == "vrrp_vmac_garp_intvl" {
-			l.warn("old-spelling", "vrrp_vmac_garp_intvl is an old name of vrrp_garp_extra_if", "vrrp_garp_extra_if "+words(l))
+			l.note("deprecated", "vrrp_vmac_garp_intvl is an old name of vrrp_garp_extra_if", "vrrp_garp_extra_if "+words(l))
 		}
 		b.extraGARP(l, &d.GARPExtraIf, 1)
 	case "vrrp_min_garp":
