@@ -171,7 +171,7 @@ func (o *addressLine) option() {
 }
 
 func (o *addressLine) unknownOption(w syntax.Word) {
-	rule, what, fix := "unknown-option", fmt.Sprintf("an address has no option %q; it is ignored", w.Text), ""
+	rule, what, fix := "unknown-option", fmt.Sprintf("an address has no option %q; it is ignored", w.Text), "remove it"
 	if ip, _, _ := cutByte(w.Text, '/'); isAddr(ip) {
 		rule, what, fix = "second-address", fmt.Sprintf("one address per line; %s is ignored", w.Text), "put "+w.Text+" on a line of its own"
 	}

@@ -39,6 +39,7 @@ func build(tree *syntax.Tree, origins bool) (*Config, []finding.Finding) {
 		b.add(finding.Finding{
 			Severity: finding.Warning, Rule: "nothing-to-run",
 			Where: finding.Place{File: tree.Files[0]}, What: "the configuration holds no vrrp_instance and no virtual_server that can run",
+			Fix: "another file, or what it is to run",
 		})
 	}
 	return b.cfg, b.findings
@@ -77,6 +78,7 @@ func (b *builder) add(f finding.Finding) {
 		f = finding.Finding{
 			Severity: finding.Error, Rule: "too-many-findings", Where: f.Where,
 			What: fmt.Sprintf("more than %d problems; the rest is not shown", maxFindings),
+			Fix:  "repair the first ones and check again", Source: f.Source,
 		}
 	}
 	b.findings = append(b.findings, f)
@@ -117,7 +119,7 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 			continue
 		}
 		if l.key.Shape == syntax.Plain && st.Block != nil {
-			b.warn("unexpected-block", st.Pos(), l.kw+" takes no { }; the block is skipped (keepalived would read it as part of the enclosing one, and end that at the })", "")
+			b.warn("unexpected-block", st.Pos(), l.kw+" takes no { }; the block is skipped (keepalived would read it as part of the enclosing one, and end that at the })", "remove the braces and what stands between them")
 		}
 		l.first = firsts[l.kw]
 		told := len(b.findings)

@@ -52,11 +52,22 @@ func (l *line) word() (syntax.Word, bool) {
 // missing reports that there is no further word.
 func (l *line) missing(fix string) {
 	l.refused++
+	if fix == "" {
+		fix = l.usage()
+	}
 	if l.key != nil && l.key.Ignored {
 		l.warn("missing-value", l.kw+" needs a value; the line is ignored", fix)
 		return
 	}
 	l.fail("missing-parameter", l.kw+" needs a parameter", fix)
+}
+
+// usage is the keyword with its range, or the word VALUE.
+func (l *line) usage() string {
+	if l.key != nil && l.key.Range != "" && !strings.HasPrefix(l.key.Range, "<=") {
+		return l.kw + " " + l.key.Range
+	}
+	return l.kw + " VALUE"
 }
 
 // accept reads the next word if it is w.
@@ -111,7 +122,7 @@ func (l *line) integer(dst *int, lo, hi int, lenient bool) bool {
 		l.badValue(w, fmt.Sprintf("%s: %q is no number", l.kw, w.Text), fmt.Sprintf("a number from %d to %d", lo, hi), kept)
 		return false
 	case v < int64(lo) || v > int64(hi):
-		l.badValue(w, fmt.Sprintf("%s must be between %d and %d, not %s", l.kw, lo, hi, w.Text), "", kept)
+		l.badValue(w, fmt.Sprintf("%s must be between %d and %d, not %s", l.kw, lo, hi, w.Text), fmt.Sprintf("a number from %d to %d", lo, hi), kept)
 		return false
 	case junk != "":
 		l.b.report(finding.Warning, "invalid-number", w.Pos, fmt.Sprintf("%s: %q is no number; %d is used", l.kw, w.Text, v), fmt.Sprintf("%s %d", l.kw, v))
@@ -172,7 +183,7 @@ func (l *line) seconds(dst *time.Duration, lo, hi time.Duration) bool {
 		return false
 	}
 	if d < lo || d > hi {
-		l.badValue(w, fmt.Sprintf("%s must be between %s and %s, not %s", l.kw, formatSeconds(lo), formatSeconds(hi), w.Text), "", keptSeconds(*dst))
+		l.badValue(w, fmt.Sprintf("%s must be between %s and %s, not %s", l.kw, formatSeconds(lo), formatSeconds(hi), w.Text), fmt.Sprintf("from %s to %s", formatSeconds(lo), formatSeconds(hi)), keptSeconds(*dst))
 		return false
 	}
 	if _, frac, _ := strings.Cut(w.Text, "."); len(frac) > 6 {

@@ -17,7 +17,7 @@ func (l *line) command(dst *Command, users bool) {
 	ws, err := l.st.QuotedWords()
 	l.next = len(l.st.Words)
 	if err != nil {
-		l.warn("unterminated-quote", fmt.Sprintf("%s: %v; the line is ignored", l.kw, err), "")
+		l.warn("unterminated-quote", fmt.Sprintf("%s: %v; the line is ignored", l.kw, err), "close the quote")
 		return
 	}
 	if len(ws) < 2 {
@@ -33,7 +33,7 @@ func (l *line) command(dst *Command, users bool) {
 		if err == nil {
 			err = fmt.Errorf("the command is empty")
 		}
-		l.warn("invalid-command", fmt.Sprintf("%s: %v; the line is ignored", l.kw, err), "")
+		l.warn("invalid-command", fmt.Sprintf("%s: %v; the line is ignored", l.kw, err), l.kw+` "/path/to/command argument"`)
 		return
 	}
 	c := Command{Where: ws[1].Pos.Place(), Argv: argv, User: l.b.cfg.Global.ScriptUser}

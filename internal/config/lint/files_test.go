@@ -2,23 +2,36 @@ package lint
 
 import (
 	"io/fs"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
 )
 
-// exampleFiles are the files of a page: an empty one is missing, and one that
-// begins with #! is executable.
+// exampleFiles are the files of a page as page.go describes them.
 type exampleFiles struct{ syntax.MapFiles }
 
 func exampleFilesOf(p *Page) exampleFiles {
 	files := exampleFiles{syntax.MapFiles{}}
 	for _, f := range p.Files {
 		if f.Text != "" {
-			files.MapFiles[f.Name] = f.Text
+			files.MapFiles[f.Name] = unfold(f.Text)
 		}
 	}
 	return files
+}
+
+var repeated = regexp.MustCompile(`<(.)\*(\d+)>`)
+
+// unfold writes out what a page cannot hold.
+func unfold(s string) string {
+	s = strings.ReplaceAll(s, "<NUL>", "\x00")
+	return repeated.ReplaceAllStringFunc(s, func(m string) string {
+		p := repeated.FindStringSubmatch(m)
+		n, _ := strconv.Atoi(p[2])
+		return strings.Repeat(p[1], n)
+	})
 }
 
 func (e exampleFiles) Read(name string) ([]byte, fs.FileMode, error) {

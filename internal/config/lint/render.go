@@ -61,7 +61,7 @@ func (p *Page) places(name string) string {
 // stop.
 func sentence(s string) string {
 	first, _, _ := strings.Cut(s, " ")
-	if s == "" || strings.ContainsAny(first, "_-'\"") || config.Lookup("virtual_server", first) != nil {
+	if s == "" || strings.ContainsAny(first, "_-'\"$~") || config.Lookup("virtual_server", first) != nil || config.Lookup("vrrp_instance", first) != nil {
 		return s + "."
 	}
 	return strings.ToUpper(s[:1]) + s[1:] + "."

@@ -62,7 +62,7 @@ func (p *parser) report(sev finding.Severity, rule string, at Pos, what, fix str
 		return
 	case len(p.findings) == p.lim.Findings:
 		// An Error, because one may be among those that are not shown.
-		sev, rule, what, fix = finding.Error, "too-many-findings", fmt.Sprintf("more than %d problems; the rest is not shown", p.lim.Findings), ""
+		sev, rule, what, fix = finding.Error, "too-many-findings", fmt.Sprintf("more than %d problems; the rest is not shown", p.lim.Findings), "repair the first ones and check again"
 	}
 	p.findings = append(p.findings, finding.Finding{
 		Severity: sev, Rule: rule, Where: at.Place(), What: what, Evidence: at.Chain(), Fix: fix, Source: at.Source(),
