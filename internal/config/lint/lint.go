@@ -41,7 +41,9 @@ type checker struct {
 	rule     string
 	severity finding.Severity
 	findings []finding.Finding
+	placed   []placedBlock
 	index    map[finding.Place]*syntax.Statement // see block
+	byPath   map[string][]*syntax.Statement      // see inBlocks
 }
 
 func (c *checker) report(at finding.Place, what, fix string) {
@@ -58,25 +60,6 @@ func (c *checker) reportAs(sev finding.Severity, at finding.Place, what, fix str
 func (c *checker) reportFor(at finding.Place, what, evidence, fix string) {
 	c.report(at, what, fix)
 	c.findings[len(c.findings)-1].Evidence = evidence
-}
-
-// blocks calls fn for every block of keywords that is known, outermost first.
-func (c *checker) blocks(fn func(path string, block *syntax.Statement)) {
-	var walk func(path string, body []*syntax.Statement)
-	walk = func(path string, body []*syntax.Statement) {
-		for _, st := range body {
-			if st.Block == nil || config.Grammar().Kind(path, st.Keyword()) != syntax.Block {
-				continue
-			}
-			inner := st.Keyword()
-			if path != "" {
-				inner = path + "/" + inner
-			}
-			fn(inner, st)
-			walk(inner, st.Block.Body)
-		}
-	}
-	walk("", c.tree.Body)
 }
 
 // text is a statement as its words, a confidential one without its value.

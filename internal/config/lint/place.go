@@ -6,13 +6,49 @@ import (
 	"github.com/kaname-lb/kaname/internal/finding"
 )
 
+// placedBlock is a block of keywords with its path.
+type placedBlock struct {
+	path string
+	*syntax.Statement
+}
+
+// walk finds the blocks, once for all rules: a big file has many of both.
+func (c *checker) walk() {
+	if c.index != nil {
+		return
+	}
+	c.index, c.byPath = map[finding.Place]*syntax.Statement{}, map[string][]*syntax.Statement{}
+	var walk func(path string, body []*syntax.Statement)
+	walk = func(path string, body []*syntax.Statement) {
+		for _, st := range body {
+			if st.Block == nil || config.Grammar().Kind(path, st.Keyword()) != syntax.Block {
+				continue
+			}
+			inner := st.Keyword()
+			if path != "" {
+				inner = path + "/" + inner
+			}
+			c.placed = append(c.placed, placedBlock{inner, st})
+			c.index[st.Pos().Place()] = st
+			c.byPath[inner] = append(c.byPath[inner], st)
+			walk(inner, st.Block.Body)
+		}
+	}
+	walk("", c.tree.Body)
+}
+
+// blocks calls fn for every block of keywords that is known, outermost first.
+func (c *checker) blocks(fn func(path string, block *syntax.Statement)) {
+	c.walk()
+	for _, b := range c.placed {
+		fn(b.path, b.Statement)
+	}
+}
+
 // block returns the block of keywords that begins at a place. There is one for
 // everything in the Config that is built from a block of keywords.
 func (c *checker) block(at config.Where) *syntax.Statement {
-	if c.index == nil {
-		c.index = map[finding.Place]*syntax.Statement{}
-		c.blocks(func(_ string, block *syntax.Statement) { c.index[block.Pos().Place()] = block })
-	}
+	c.walk()
 	return c.index[at]
 }
 
@@ -44,9 +80,8 @@ func (c *checker) line(at config.Where, words ...string) (finding.Place, bool) {
 
 // inBlocks calls fn for every block of a path.
 func (c *checker) inBlocks(path string, fn func(block *syntax.Statement)) {
-	c.blocks(func(p string, block *syntax.Statement) {
-		if p == path {
-			fn(block)
-		}
-	})
+	c.walk()
+	for _, block := range c.byPath[path] {
+		fn(block)
+	}
 }
