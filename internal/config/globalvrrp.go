@@ -127,16 +127,16 @@ func (b *builder) rxBufs(l *line, d *GlobalVRRP) {
 		v, junk, number := leadingInt(w.Text)
 		switch {
 		case p == "MTU" || p == "ADVERT":
-		case !number || junk != "" || v < 1 || v > math.MaxInt32:
+		case !number || junk != "" || v < 0 || v > math.MaxInt32:
 			l.badValue(w, fmt.Sprintf("vrrp_rx_bufs_policy is MTU, ADVERT or a number of bytes, not %q", w.Text), "vrrp_rx_bufs_policy MTU", "nothing")
 			continue
 		}
-		d.RxBufsPolicy = b.stronger(l, w, d.RxBufsPolicy, p)
+		d.RxBufsPolicy = b.stronger(w, d.RxBufsPolicy, p)
 	}
 }
 
 // stronger returns which of two policies counts.
-func (b *builder) stronger(l *line, w syntax.Word, have, next string) string {
+func (b *builder) stronger(w syntax.Word, have, next string) string {
 	rank := func(s string) int {
 		switch s {
 		case "":

@@ -41,9 +41,9 @@ type checker struct {
 	rule     string
 	severity finding.Severity
 	findings []finding.Finding
-	placed   []placedBlock
 	index    map[finding.Place]*syntax.Statement // see block
 	byPath   map[string][]*syntax.Statement      // see inBlocks
+	known    []knownBlock                        // see blocks
 }
 
 func (c *checker) report(at finding.Place, what, fix string) {
@@ -60,6 +60,38 @@ func (c *checker) reportAs(sev finding.Severity, at finding.Place, what, fix str
 func (c *checker) reportFor(at finding.Place, what, evidence, fix string) {
 	c.report(at, what, fix)
 	c.findings[len(c.findings)-1].Evidence = evidence
+}
+
+// blocks calls fn for every block of keywords that is known, outermost first.
+func (c *checker) blocks(fn func(path string, block *syntax.Statement)) {
+	if c.known == nil {
+		c.known = knownBlocks([]knownBlock{}, "", c.tree.Body)
+	}
+	for _, b := range c.known {
+		fn(b.path, b.block)
+	}
+}
+
+// knownBlock is a block and its path.
+type knownBlock struct {
+	path  string
+	block *syntax.Statement
+}
+
+// knownBlocks appends the blocks of keywords in a body, at any depth.
+func knownBlocks(to []knownBlock, path string, body []*syntax.Statement) []knownBlock {
+	for _, st := range body {
+		if st.Block == nil {
+			continue
+		}
+		k := config.Lookup(path, st.Keyword())
+		if k == nil || k.Shape != syntax.Block {
+			continue
+		}
+		to = append(to, knownBlock{k.Path(), st})
+		to = knownBlocks(to, k.Path(), st.Block.Body)
+	}
+	return to
 }
 
 // text is a statement as its words, a confidential one without its value.

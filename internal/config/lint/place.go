@@ -6,43 +6,16 @@ import (
 	"github.com/kaname-lb/kaname/internal/finding"
 )
 
-// placedBlock is a block of keywords with its path.
-type placedBlock struct {
-	path string
-	*syntax.Statement
-}
-
-// walk finds the blocks, once for all rules: a big file has many of both.
+// walk sorts the blocks by place and by path, once for all rules.
 func (c *checker) walk() {
 	if c.index != nil {
 		return
 	}
 	c.index, c.byPath = map[finding.Place]*syntax.Statement{}, map[string][]*syntax.Statement{}
-	var walk func(path string, body []*syntax.Statement)
-	walk = func(path string, body []*syntax.Statement) {
-		for _, st := range body {
-			if st.Block == nil || config.Grammar().Kind(path, st.Keyword()) != syntax.Block {
-				continue
-			}
-			inner := st.Keyword()
-			if path != "" {
-				inner = path + "/" + inner
-			}
-			c.placed = append(c.placed, placedBlock{inner, st})
-			c.index[st.Pos().Place()] = st
-			c.byPath[inner] = append(c.byPath[inner], st)
-			walk(inner, st.Block.Body)
-		}
-	}
-	walk("", c.tree.Body)
-}
-
-// blocks calls fn for every block of keywords that is known, outermost first.
-func (c *checker) blocks(fn func(path string, block *syntax.Statement)) {
-	c.walk()
-	for _, b := range c.placed {
-		fn(b.path, b.Statement)
-	}
+	c.blocks(func(path string, block *syntax.Statement) {
+		c.index[block.Pos().Place()] = block
+		c.byPath[path] = append(c.byPath[path], block)
+	})
 }
 
 // block returns the block of keywords that begins at a place. There is one for
