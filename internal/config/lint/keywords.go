@@ -19,6 +19,9 @@ var languageRules = []rule{
 // block path: what sets the same thing. Empty when it has none.
 func synonym(path, kw string) string {
 	k := config.Lookup(path, kw)
+	if kw == "mcast_src_ip" || kw == "unicast_src_ip" { // sourceAddressTwice
+		return ""
+	}
 	if k == nil || k.Shape != syntax.Plain || k.Repeat == config.RepeatAppend || kw == "mcast_src_ip" || kw == "unicast_src_ip" {
 		return "" // two source addresses have a rule of their own
 	}

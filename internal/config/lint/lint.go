@@ -42,6 +42,7 @@ type checker struct {
 	severity finding.Severity
 	findings []finding.Finding
 	index    map[finding.Place]*syntax.Statement // see block
+	byPath   map[string][]*syntax.Statement      // see inBlocks
 	known    []knownBlock                        // see blocks
 }
 
