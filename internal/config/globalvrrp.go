@@ -26,7 +26,7 @@ func (b *builder) globalVRRP(l *line, d *GlobalVRRP) bool {
 		return b.noInterval(l)
 	case "vrrp_garp_extra_if", "vrrp_vmac_garp_intvl":
 		if l.kw == "vrrp_vmac_garp_intvl" {
-			l.warn("old-spelling", "vrrp_vmac_garp_intvl is an old name of vrrp_garp_extra_if", "vrrp_garp_extra_if "+words(l))
+			l.note("deprecated", "vrrp_vmac_garp_intvl is an old name of vrrp_garp_extra_if", "vrrp_garp_extra_if "+words(l))
 		}
 		b.extraGARP(l, &d.GARPExtraIf, 1)
 	case "vrrp_min_garp":
@@ -129,6 +129,9 @@ func (b *builder) rxBufs(l *line, d *GlobalVRRP) {
 		case p == "MTU" || p == "ADVERT":
 		case !number || junk != "" || v < 0 || v > math.MaxInt32:
 			l.badValue(w, fmt.Sprintf("vrrp_rx_bufs_policy is MTU, ADVERT or a number of bytes, not %q", w.Text), "vrrp_rx_bufs_policy MTU", "nothing")
+			if w.Text == "0" {
+				b.exits(exitNone)
+			}
 			continue
 		}
 		d.RxBufsPolicy = b.stronger(w, d.RxBufsPolicy, p)
