@@ -124,13 +124,18 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 		if l.key.Shape == syntax.Plain && st.Block != nil {
 			b.warn("unexpected-block", st.Pos(), l.kw+" takes no { }; the block is skipped (keepalived would read it as part of the enclosing one, and end that at the })", "remove the braces and what stands between them")
 		}
-		l.first = firsts[l.kw]
+		if l.key.Repeat == RepeatFirst {
+			l.first = firsts[l.kw]
+		}
 		told := len(b.findings)
 		if !handle(l) && !l.set(dst) {
 			l.unsupported("")
 			continue
 		}
-		if l.key.Repeat == RepeatFirst && !l.first.IsValid() && l.refused == 0 {
+		if l.key.Repeat == RepeatReplace && firsts[l.kw].IsValid() {
+			l.warn("repeated-keyword", fmt.Sprintf("%s is given again; it replaces the one at %s", l.kw, firsts[l.kw].Place()), "keep one")
+		}
+		if (l.key.Repeat == RepeatFirst && !l.first.IsValid() || l.key.Repeat == RepeatReplace) && l.refused == 0 {
 			if firsts == nil {
 				firsts = map[string]syntax.Pos{}
 			}
@@ -274,7 +279,6 @@ func (l *line) discouraged() {
 
 var discouraged = map[string]string{
 	"global_defs/vrrp_vmac_garp_intvl":                 "vrrp_garp_extra_if",
-	"global_defs/vrrp_iptables":                        "nftables",
 	"vrrp_instance/vmac_garp_intvl":                    "garp_extra_if",
 	"vrrp_instance/linkbeat_use_polling":               "linkbeat_interfaces { ... }",
 	"vrrp_instance/lvs_sync_daemon_interface":          "lvs_sync_daemon in global_defs",
@@ -367,8 +371,7 @@ func (b *builder) rootSecond(l *line) bool {
 	case "vrrp_sync_group":
 		b.syncGroup(l)
 	case "SSL":
-		b.cfg.SSL = &SSL{Where: l.st.Pos().Place()}
-		l.each(b.cfg.SSL, func(*line) bool { return false })
+		b.ssl(l)
 	case "virtual_server_group":
 		b.serverGroup(l)
 	case "virtual_server":
