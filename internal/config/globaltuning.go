@@ -77,6 +77,7 @@ func (b *builder) packetFilter(l *line, n *Nftables) bool {
 			return true
 		}
 		l.note("deprecated", "vrrp_iptables: nftables is used instead, as by a keepalived without iptables", "nftables")
+		b.exits(exitConfig)
 		l.told = true
 		if !n.HasIPTables {
 			n.HasIPTables, n.IPTables = true, chains
