@@ -114,8 +114,9 @@ func (b *builder) warn(rule string, at syntax.Pos, what, fix string) {
 // the table may read; the rest is no keyword at all.
 func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any, handle func(*line) bool) {
 	firsts := b.firsts(path)
+	l := new(line) // of one statement after the other; nobody keeps it
 	for _, st := range body {
-		l := &line{b: b, st: st, path: path, kw: st.Keyword(), block: at, next: 1}
+		*l = line{b: b, st: st, path: path, kw: st.Keyword(), block: at, next: 1}
 		l.key = Lookup(path, l.kw)
 		if l.key == nil {
 			b.unknown(l)
@@ -385,12 +386,19 @@ func (b *builder) rootSecond(l *line) bool {
 // name reads the one name of a named block; without it, or with two, the block
 // is skipped as in keepalived.
 func (l *line) name() (string, bool) {
+	group := l.kw == "virtual_server_group" // where the parse ends
 	w, ok := l.word()
 	if !ok {
+		if !group {
+			l.b.exits(exitConfig)
+		}
 		return "", false
 	}
 	if l.left() > 0 {
 		l.fail("block-name", fmt.Sprintf("%s takes one name; the block is skipped", l.kw), fmt.Sprintf("%s %s {", l.kw, w.Text))
+		if group {
+			l.b.exits(exitMissing)
+		}
 		l.next = len(l.st.Words)
 		return "", false
 	}

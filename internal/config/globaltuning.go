@@ -76,8 +76,7 @@ func (b *builder) packetFilter(l *line, n *Nftables) bool {
 			l.badValue(l.st.Words[2], "vrrp_iptables: the two chains must differ", "vrrp_iptables INPUT OUTPUT", "nothing")
 			return true
 		}
-		l.note("deprecated", "vrrp_iptables: nftables is used instead, as by a keepalived without iptables", "nftables")
-		b.exits(exitConfig)
+		l.warn("iptables", "vrrp_iptables: nftables is used instead, as by a keepalived without iptables", "nftables")
 		l.told = true
 		if !n.HasIPTables {
 			n.HasIPTables, n.IPTables = true, chains
