@@ -44,6 +44,9 @@ func (b *builder) trackGroup(l *line) {
 	var at map[string]Where
 	l.each(g, func(l *line) bool {
 		at = l.onceMembers(&g.Members, &first, at)
+		if len(g.Members) == 0 {
+			l.warn("empty-list", "the block group names no instance", "group { VI_1 }")
+		}
 		return true
 	})
 	if i := slices.IndexFunc(b.cfg.TrackGroups, func(o *TrackGroup) bool { return o.Name == name }); i >= 0 {
@@ -118,7 +121,7 @@ func (b *builder) garpGroup(l *line) {
 				}
 			})
 			if len(g.Interfaces) == n {
-				l.warn("empty-block", "the block interfaces adds no interface", "interfaces { eth0 }")
+				l.warn("empty-list", "the block interfaces adds no interface", "interfaces { eth0 }")
 			}
 		default:
 			given = true
