@@ -16,7 +16,7 @@ const module = "github.com/kaname-lb/kaname/internal/"
 var pure = []string{
 	"lvs", "lvs/sched", "finding", "event", "snapshot",
 	"config", "config/syntax", "config/lint", "config/dump", "config/format",
-	"vrrp", "health", "director/desired", "director/reconcile",
+	"vrrp", "health", "director/desired", "director/reconcile", "director/statedump",
 	"connsync", "connsync/session", "connsync/pcap",
 }
 
@@ -67,6 +67,7 @@ var wings = map[string][]string{
 	"director/desired":    {"config", "vrrp", "health"},
 	"director/reconcile":  {"director/desired"},
 	"director/notify":     {"process"},
+	"director/statedump":  {"config"},
 	"director/keeper":     {},
 	"api":                 {},
 	"lab":                 {},

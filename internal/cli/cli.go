@@ -107,7 +107,10 @@ func Main(ctx context.Context, env Env, args []string) int {
 	case "ipvsadm":
 		args = append([]string{args[0], "ipvs"}, args[1:]...)
 	case "keepalived":
-		return a.keepalived(args[1:])
+		// Its own other processes are started as `keepalived run --as-keepalived`.
+		if len(args) < 3 || args[1] != "run" || args[2] != asKeepalived {
+			return a.keepalived(ctx, args[1:])
+		}
 	}
 	root := a.root()
 	root.SetArgs(args[1:])

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -20,7 +21,7 @@ const exitFace = 1
 
 // keepalived is the program called as keepalived, with the arguments after its
 // name. It returns the exit status.
-func (a *app) keepalived(args []string) int {
+func (a *app) keepalived(ctx context.Context, args []string) int {
 	r := keepalived.Parse(args)
 	for _, m := range r.Messages {
 		fmt.Fprintln(a.env.Stderr, m)
@@ -38,8 +39,7 @@ func (a *app) keepalived(args []string) int {
 	case keepalived.Test:
 		return a.keepalivedTest(r.Options)
 	case keepalived.Run:
-		fmt.Fprintln(a.env.Stderr, "kaname: to run as keepalived is not built yet: use `kaname run`")
-		return exitFace
+		return a.keepalivedRun(ctx, r.Options)
 	default:
 		return exitFace
 	}
@@ -57,7 +57,7 @@ func (a *app) keepalivedTest(o keepalived.Options) int {
 	fs := a.keepalivedFindings(o)
 	for _, f := range fs {
 		if keepalived.Told(f, o.LogDetail) {
-			fmt.Fprintln(out, keepalived.Line(f))
+			fmt.Fprintln(out, keepalived.Message(f))
 		}
 	}
 	return keepalived.ExitCode(fs)
@@ -87,8 +87,26 @@ func (a *app) keepalivedFindings(o keepalived.Options) []finding.Finding {
 	fs = append(fs, slices.DeleteFunc(lint.Check(cfg, tree), func(f finding.Finding) bool {
 		return f.Rule == "no-script-security" // the host tells better: only scripts that there are count
 	})...)
-	fs = append(fs, keepalived.HostFindings(cfg, a.env.Host)...)
+	o.Settle(cfg.Process)
+	fs = append(fs, a.hostFindings(o, cfg)...)
 	finding.Sort(fs, tree.Files)
+	return fs
+}
+
+// hostFindings asks this host, in the network namespace that the director
+// would be in. Where that is missing, there is nothing to ask.
+func (a *app) hostFindings(o keepalived.Options, cfg *config.Config) []finding.Finding {
+	var fs []finding.Finding
+	err := inNamespace(o.Namespace, func() error {
+		fs = keepalived.HostFindings(cfg, a.env.Host)
+		return nil
+	})
+	if err != nil {
+		fs = append(fs, finding.Finding{
+			Severity: finding.Warning, Rule: "no-namespace",
+			What: "interfaces and scripts were not looked for: " + err.Error(), Fix: "ip netns add " + o.Namespace,
+		})
+	}
 	return fs
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kaname-lb/kaname/internal/cli/keepalived"
 	"github.com/kaname-lb/kaname/internal/director"
 	"github.com/kaname-lb/kaname/internal/director/keeper"
 )
@@ -29,10 +31,16 @@ type run struct {
 	lifeline    int
 	directorPID int
 	resume      bool
+	// face is how it was started as keepalived; nil for `kaname run`.
+	face *keepalived.Options
+	// tell is the descriptor of the pipe to the process that the shell waits
+	// for, when this one was put into the background; 0 for none.
+	tell int
 }
 
 func newRun(a *app) *cobra.Command {
 	r := &run{app: a}
+	var asFace bool
 	c := &cobra.Command{
 		Use:   "run -f FILE",
 		Short: "Be a director: elect, check, balance (in the foreground)",
@@ -41,8 +49,19 @@ func newRun(a *app) *cobra.Command {
 			"SIGTERM releases everything and ends. It is two processes: a keeper and the\n" +
 			"director, each of which replaces the other if it is killed.\n\n" +
 			"Exit status: see docs/exit-codes.md.",
-		Args: args(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error { return r.play(c) },
+		Args: func(c *cobra.Command, given []string) error {
+			if asFace {
+				return nil // they are keepalived's
+			}
+			return args(cobra.NoArgs)(c, given)
+		},
+		RunE: func(c *cobra.Command, given []string) error {
+			if asFace {
+				face := keepalived.Parse(given).Options
+				r.wear(&face)
+			}
+			return r.play(c.Context())
+		},
 	}
 	f := c.Flags()
 	f.StringVarP(&r.file, "file", "f", "/etc/keepalived/keepalived.conf", "configuration `FILE`")
@@ -53,7 +72,9 @@ func newRun(a *app) *cobra.Command {
 	f.IntVar(&r.lifeline, "lifeline", 0, "")
 	f.IntVar(&r.directorPID, "director", 0, "")
 	f.BoolVar(&r.resume, "resume", false, "")
-	for _, name := range []string{"role", "lifeline", "director", "resume"} {
+	f.BoolVar(&asFace, asKeepalived[2:], false, "")
+	f.IntVar(&r.tell, "tell", 0, "")
+	for _, name := range []string{"role", "lifeline", "director", "resume", asKeepalived[2:], "tell"} {
 		if err := f.MarkHidden(name); err != nil {
 			panic(err) // the flag was defined above
 		}
@@ -61,7 +82,7 @@ func newRun(a *app) *cobra.Command {
 	return c
 }
 
-func (r *run) play(c *cobra.Command) error {
+func (r *run) play(ctx context.Context) error {
 	if _, err := r.socket(); err != nil {
 		return err
 	}
@@ -74,11 +95,11 @@ func (r *run) play(c *cobra.Command) error {
 	var code int
 	switch r.role {
 	case "":
-		code, err = keeper.Run(r.spec(log))
+		code, err = r.keep(log, func() (int, error) { return keeper.Run(r.spec(log)) })
 	case roleKeeper:
-		code, err = keeper.Adopt(r.spec(log), r.lifeline, r.directorPID)
+		code, err = r.keep(log, func() (int, error) { return keeper.Adopt(r.spec(log), r.lifeline, r.directorPID) })
 	case roleDirector:
-		code = director.Run(c.Context(), r.options(log), func() (*keeper.Lifeline, error) {
+		code = director.Run(ctx, r.options(log), func() (*keeper.Lifeline, error) {
 			return keeper.NewKeeper(r.spec(log))
 		})
 	case roleRelease:
@@ -92,7 +113,18 @@ func (r *run) play(c *cobra.Command) error {
 	return &exitError{code, err} // a director has told its own error
 }
 
+// keep is the part of a keeper, with the pid file that it has as keepalived.
+func (r *run) keep(log *slog.Logger, serve func() (int, error)) (int, error) {
+	if r.face != nil {
+		return r.keepAsKeepalived(log, serve)
+	}
+	return serve()
+}
+
 func (r *run) logger() *slog.Logger {
+	if r.face != nil {
+		return r.faceLogger()
+	}
 	level := slog.LevelInfo
 	if r.verbose {
 		level = slog.LevelDebug
@@ -101,7 +133,7 @@ func (r *run) logger() *slog.Logger {
 }
 
 func (r *run) options(log *slog.Logger) director.Options {
-	return director.Options{
+	o := director.Options{
 		File:       r.file,
 		Instance:   r.instance,
 		RunDir:     r.runDir,
@@ -113,12 +145,20 @@ func (r *run) options(log *slog.Logger) director.Options {
 		Stderr:     r.env.Stderr,
 		Log:        log,
 	}
+	if r.face != nil {
+		r.faceOptions(&o)
+	}
+	return o
 }
 
 // spec says how the other processes of this run are started: with the same
 // options, and their part.
 func (r *run) spec(log *slog.Logger) keeper.Spec {
 	same := func(role string, more ...string) []string {
+		if r.face != nil {
+			line := append([]string{"run", asKeepalived, "--role", role}, more...)
+			return append(append(line, "--"), r.face.Args()...)
+		}
 		line := []string{
 			"run", "--file", r.file, "--instance", r.instance, "--run-dir", r.runDir,
 			"--pin-dir", r.pinDir, "--config-id", r.configID, fmt.Sprintf("--verbose=%t", r.verbose),
@@ -127,6 +167,7 @@ func (r *run) spec(log *slog.Logger) keeper.Spec {
 		return append(line, more...)
 	}
 	return keeper.Spec{
+		Serving: r.serving, NoRestart: r.face != nil && r.face.NoRespawn,
 		Director: func(fd int, resume bool) []string {
 			return same(roleDirector, "--lifeline", strconv.Itoa(fd), fmt.Sprintf("--resume=%t", resume))
 		},

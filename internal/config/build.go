@@ -14,16 +14,15 @@ func Build(tree *syntax.Tree) (*Config, []finding.Finding) { return build(tree, 
 
 func build(tree *syntax.Tree, origins bool) (*Config, []finding.Finding) {
 	b := &builder{
-		tree:         tree,
-		cfg:          defaultConfig(tree.Files),
-		first:        map[string]map[string]syntax.Pos{},
-		scripts:      map[string]*Script{},
-		later:        map[string]syntax.Pos{},
-		byName:       map[string]*instance{},
-		groups:       map[string]*serverGroup{},
-		members:      map[*SyncGroup]map[string]Where{},
-		groupWeights: map[string]bool{},
-		defined:      map[string]bool{},
+		tree:        tree,
+		cfg:         defaultConfig(tree.Files),
+		first:       map[string]map[string]syntax.Pos{},
+		objects:     newObjects(),
+		byName:      map[string]*instance{},
+		groups:      map[string]*serverGroup{},
+		members:     map[*SyncGroup]map[string]Where{},
+		saidChanges: map[*SyncGroup]bool{},
+		defined:     map[string]bool{},
 	}
 	if origins {
 		b.cfg.Origins = map[Where]map[string]Where{}
@@ -57,15 +56,14 @@ type builder struct {
 	first    map[string]map[string]syntax.Pos // see firsts
 	quiet    int                              // how many blocks around are not carried out
 
-	scripts      map[string]*Script    // defined so far
-	later        map[string]syntax.Pos // vrrp_script names anywhere in the file
-	pending      []*instance
-	byName       map[string]*instance
-	groupWeights map[string]bool                 // sync groups with sync_group_tracking_weight
-	members      map[*SyncGroup]map[string]Where // where they are named
-	groups       map[string]*serverGroup
-	servers      []*virtualServer
-	syncIDZero   bool // the sync daemon is one of lvs_sync_daemon_interface
+	objects     objects
+	pending     []*instance
+	byName      map[string]*instance
+	saidChanges map[*SyncGroup]bool             // those with notify_priority_changes
+	members     map[*SyncGroup]map[string]Where // where they are named
+	groups      map[string]*serverGroup
+	servers     []*virtualServer
+	syncIDZero  bool // the sync daemon is one of lvs_sync_daemon_interface
 	// defined are the track_files and bfd_instances above the line that is being
 	// read, as "KEYWORD NAME".
 	defined map[string]bool
@@ -124,6 +122,7 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 			b.warn("unexpected-block", st.Pos(), l.kw+" takes no { }; the block is skipped (keepalived would read it as part of the enclosing one, and end that at the })", "remove the braces and what stands between them")
 		}
 		l.first = firsts[l.kw]
+		told := len(b.findings)
 		if !handle(l) && !l.set(dst) {
 			l.unsupported("")
 			continue
@@ -135,6 +134,7 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 			firsts[l.kw] = st.Pos()
 		}
 		l.end()
+		l.unheard(told)
 		l.discouraged()
 		l.standing()
 		l.origin()
@@ -217,7 +217,11 @@ func (l *line) standing() {
 	case k.Standing == Later:
 		l.unsupported("")
 	case k.Standing == Never:
-		l.note("no-effect-here", fmt.Sprintf("%s: accepted, has no effect here: %s", l.kw, k.Effect), "")
+		rule := "no-effect-here"
+		if strings.HasPrefix(k.Effect, "it has no effect in keepalived either") {
+			rule = "no-effect-anywhere"
+		}
+		l.note(rule, fmt.Sprintf("%s: accepted, has no effect here: %s", l.kw, k.Effect), "")
 	}
 }
 
@@ -343,10 +347,8 @@ func (b *builder) rootFirst(l *line) {
 		b.global(l)
 	case "kaname":
 		b.kaname(l)
-	case "vrrp_script":
-		if len(l.st.Words) > 1 {
-			b.later[l.st.Words[1].Text] = l.st.Pos()
-		}
+	default:
+		b.objects.announce(l)
 	}
 }
 
@@ -357,8 +359,6 @@ func (b *builder) rootSecond(l *line) bool {
 	}
 	switch l.kw {
 	case "global_defs", "kaname":
-	case "vrrp_script":
-		b.script(l)
 	case "vrrp_instance":
 		b.instance(l)
 	case "vrrp_sync_group":
@@ -371,7 +371,7 @@ func (b *builder) rootSecond(l *line) bool {
 	case "virtual_server":
 		b.virtualServer(l)
 	default:
-		return false
+		return b.object(l) || b.static(l)
 	}
 	return true
 }

@@ -18,8 +18,9 @@ type checker struct {
 	LogAll      *bool          `kw:"log_all_failures"`
 	User        User           `kw:"user"`
 
-	at    syntax.Pos
-	hosts []*checker // of SMTP_CHECK
+	at     syntax.Pos
+	server netip.Addr // what is checked without connect_ip
+	hosts  []*checker // of SMTP_CHECK
 }
 
 // checker builds one checker of a real server.
@@ -30,7 +31,7 @@ func (b *builder) checker(l *line, rs *realServer) bool {
 	default:
 		return false
 	}
-	c := &checker{at: l.st.Pos(), Checker: &Checker{Where: l.st.Pos().Place(), Kind: kind}}
+	c := &checker{at: l.st.Pos(), server: rs.Addr, Checker: &Checker{Where: l.st.Pos().Place(), Kind: kind}}
 	if l.key.Standing == Later {
 		c.NotRun = l.kw + " is not supported yet: the server is not checked by it"
 	}
@@ -75,13 +76,17 @@ func (b *builder) checkerKeyword(l *line, c *checker) bool {
 	return l.into(c)
 }
 
-// bindTo reads a source address, which has to be of the family of a connect_ip
-// that stands before it.
+// bindTo reads a source address, which has to be of the family of the server,
+// or of a connect_ip that stands before it.
 func (b *builder) bindTo(l *line, c *checker) bool {
 	a := c.BindTo
 	if l.address(&a) {
-		if c.ConnectIP.IsValid() && family(c.ConnectIP) != family(a) {
-			b.warn("other-family", l.st.Words[1].Pos, fmt.Sprintf("bindto %s is of another family than connect_ip %s and is ignored", a, c.ConnectIP), "")
+		to := c.ConnectIP
+		if !to.IsValid() {
+			to = c.server
+		}
+		if family(to) != family(a) {
+			b.warn("other-family", l.st.Words[1].Pos, fmt.Sprintf("bindto %s is of another family than %s, which is checked, and is ignored", a, to), "")
 			return true
 		}
 		c.BindTo = a
@@ -117,7 +122,7 @@ func (b *builder) smtpHost(l *line, c *checker) {
 	l.note("deprecated", "host blocks are an old way; each is a checker of its own, beside the one for the SMTP_CHECK itself", "one SMTP_CHECK per target")
 	own := *c.Checker
 	own.Where = l.st.Pos().Place()
-	h := &checker{Checker: &own, at: l.st.Pos(), ConnectIP: c.ConnectIP, ConnectPort: c.ConnectPort}
+	h := &checker{Checker: &own, at: l.st.Pos(), server: c.server, ConnectIP: c.ConnectIP, ConnectPort: c.ConnectPort}
 	h.inherit.ConnectTimeout = c.inherit.ConnectTimeout
 	l.each(h.Checker, func(l *line) bool {
 		switch l.kw {

@@ -106,7 +106,7 @@ func (b *builder) realPort(vs *virtualServer, rs *realServer) {
 			b.warn("port-not-changed", rs.at, fmt.Sprintf("real_server %s: %s cannot change the port, and the addresses of group %s have several: %d is used only by those that have it", rs.Addr, rs.Method, vs.Group, rs.Port), "real_server "+rs.Addr.String()+", or lb_kind NAT")
 		}
 	case rs.Port != port:
-		b.warn("port-not-changed", rs.at, fmt.Sprintf("real_server %s: %s cannot change the port; %s is used, not %d", rs.Addr, rs.Method, portName(port), rs.Port), fmt.Sprintf("real_server %s %d, or lb_kind NAT", rs.Addr, port))
+		b.warn("port-not-changed", rs.at, fmt.Sprintf("real_server %s: %s cannot change the port; %s is used, not %d", rs.Addr, rs.Method, portName(port), rs.Port), withPort("real_server "+rs.Addr.String(), port)+", or lb_kind NAT")
 		rs.Port = port
 	}
 }
@@ -117,6 +117,14 @@ func portName(p uint16) string {
 		return "the port of each connection"
 	}
 	return fmt.Sprint(p)
+}
+
+// withPort is a server with its port, if it has one, as the file would have it.
+func withPort(server string, port uint16) string {
+	if port == 0 {
+		return server
+	}
+	return fmt.Sprintf("%s %d", server, port)
 }
 
 func (b *builder) finishSorry(vs *virtualServer) {
@@ -132,7 +140,7 @@ func (b *builder) finishSorry(vs *virtualServer) {
 	}
 	if port, same := vs.servicePort(); same && (s.Port == 0 || s.Method != lvs.NAT && s.Port != port) {
 		if s.Port != 0 {
-			b.warn("port-not-changed", s.at, fmt.Sprintf("sorry_server %s: %s cannot change the port; %s is used, not %d", s.Addr, s.Method, portName(port), s.Port), "")
+			b.warn("port-not-changed", s.at, fmt.Sprintf("sorry_server %s: %s cannot change the port; %s is used, not %d", s.Addr, s.Method, portName(port), s.Port), withPort("sorry_server "+s.Addr.String(), port)+", or sorry_server_lvs_method NAT")
 		}
 		s.Port = port
 	}

@@ -36,19 +36,21 @@ func (b *builder) finishGroup(vs *virtualServer) bool {
 	g := b.groups[vs.Group]
 	if g == nil {
 		what := fmt.Sprintf("there is no virtual_server_group %s; the virtual_server is left out", vs.Group)
+		fix := "virtual_server_group " + vs.Group + " { IP PORT }"
 		if s := nearest(b.groups, vs.Group); s != "" {
 			what += "; did you mean " + s + "?"
+			fix = "virtual_server group " + s
 		}
-		b.warn("unknown-group", vs.at, what, "")
+		b.warn("unknown-group", vs.at, what, fix)
 		return false
 	}
 	vs.Endpoints = slices.Clone(g.endpoints)
 	switch {
 	case len(vs.Endpoints) == 0:
-		b.warn("empty-group", vs.at, fmt.Sprintf("virtual_server_group %s has no usable entry; the virtual_server is left out", vs.Group), "")
+		b.warn("empty-group", vs.at, fmt.Sprintf("virtual_server_group %s has no usable entry; the virtual_server is left out", vs.Group), "virtual_server_group "+vs.Group+" { IP PORT }")
 		return false
 	case vs.IPFamily == "" && mixedMark(vs.Endpoints):
-		b.warn("invalid-value", vs.at, fmt.Sprintf("virtual_server_group %s holds IPv4, IPv6 and a fwmark without a family; the virtual_server is left out", vs.Group), "fwmark N inet, or inet6")
+		b.warn("group-family", vs.at, fmt.Sprintf("virtual_server_group %s holds IPv4, IPv6 and a fwmark without a family; the virtual_server is left out", vs.Group), "fwmark N inet, or inet6")
 		return false
 	}
 	return true
@@ -123,7 +125,7 @@ func (b *builder) finishSchedule(vs *virtualServer) {
 		b.warn("ha-suspend-without-address", vs.where("ha_suspend"), fmt.Sprintf("virtual_server %s has no address that could be on this host; ha_suspend is switched off", vs.Name), "remove the line")
 		vs.HASuspend = false
 	case vs.Group != "":
-		b.warn("no-effect", vs.where("ha_suspend"), fmt.Sprintf("virtual_server %s: keepalived never finds the addresses of a group on this host, so with ha_suspend its checkers would never run", vs.Name), "remove the line")
+		b.warn("ha-suspend-of-group", vs.where("ha_suspend"), fmt.Sprintf("virtual_server %s: keepalived never finds the addresses of a group on this host, so with ha_suspend its checkers would never run", vs.Name), "remove the line")
 	}
 }
 
@@ -246,7 +248,7 @@ func (b *builder) finishChecker(vs *virtualServer, rs *realServer, c *checker, o
 
 func (b *builder) replyLengths(c *checker) {
 	if c.MinReply > c.MaxReply {
-		b.warn("invalid-value", c.at, fmt.Sprintf("UDP_CHECK: min_reply_length %d is above max_reply_length %d: the check can never pass", c.MinReply, c.MaxReply), "")
+		b.warn("reply-never-fits", c.at, fmt.Sprintf("UDP_CHECK: min_reply_length %d is above max_reply_length %d: the check can never pass", c.MinReply, c.MaxReply), fmt.Sprintf("max_reply_length %d or more", c.MinReply))
 	}
 }
 
@@ -256,12 +258,16 @@ func (b *builder) finishQuorum(vs *virtualServer) {
 	for _, rs := range vs.RealServers {
 		total += rs.Weight
 	}
+	if total == 0 && len(vs.RealServers) > 0 {
+		b.warn("quorum-lowered", vs.where("quorum"), fmt.Sprintf("virtual_server %s: the real servers have weight 0 in total, and quorum %d is never reached", vs.Name, vs.Quorum), "")
+		return
+	}
 	if vs.Quorum > total && total > 0 {
-		b.warn("quorum-lowered", vs.where("quorum"), fmt.Sprintf("virtual_server %s: quorum %d is above the total weight %d and is lowered to it", vs.Name, vs.Quorum, total), "")
+		b.warn("quorum-lowered", vs.where("quorum"), fmt.Sprintf("virtual_server %s: quorum %d is above the total weight %d and is lowered to it, so that one server down loses it", vs.Name, vs.Quorum, total), "quorum 1")
 		vs.Quorum = total
 	}
 	if vs.Hysteresis >= vs.Quorum {
-		b.warn("hysteresis-lowered", vs.where("hysteresis"), fmt.Sprintf("virtual_server %s: hysteresis %d must be below quorum %d and is lowered to %d", vs.Name, vs.Hysteresis, vs.Quorum, vs.Quorum-1), "")
+		b.warn("hysteresis-lowered", vs.where("hysteresis"), fmt.Sprintf("virtual_server %s: hysteresis %d must be below quorum %d and is lowered to %d", vs.Name, vs.Hysteresis, vs.Quorum, vs.Quorum-1), fmt.Sprintf("hysteresis %d", vs.Quorum-1))
 		vs.Hysteresis = vs.Quorum - 1
 	}
 }

@@ -2,11 +2,12 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
-	"github.com/kaname-lb/kaname/internal/config/syntax"
 	"github.com/kaname-lb/kaname/internal/finding"
 )
 
@@ -14,38 +15,72 @@ import (
 // first each instance alone, then instances among each other, then groups.
 func (b *builder) finishVRRP() {
 	for _, in := range b.pending {
-		b.finishVersion(in)
+		b.finishFamily(in)
 		b.finishState(in)
 		b.finishAuth(in)
+		b.finishHMAC(in)
+		b.finishStrict(in)
+		b.finishInterval(in)
+		b.finishUnicast(in)
+		b.finishLink(in)
 		b.finishTracking(in)
 		b.finishRequired(in)
+		b.finishSpace(in)
 	}
 	b.finishUnique()
 	for _, in := range b.pending {
-		if !in.leftOut {
+		b.finishWire(in)
+		if !in.refused {
 			b.cfg.Instances = append(b.cfg.Instances, in.Instance)
 		}
 	}
 	b.finishGroups()
+	b.finishTrackGroups()
 }
 
-// finishVersion settles version, family and the interval's granularity.
-func (b *builder) finishVersion(in *instance) {
-	if g := b.cfg.Global.VRRP.McastGroup4; g.IsValid() && g.String() != "224.0.0.18" && !in.v6 {
-		in.leftOut = true // reported at vrrp_mcast_group4
+// finishFamily settles family and version. IPv6 starts at version 3.
+func (b *builder) finishFamily(in *instance) {
+	in.IPv6 = in.family == 6
+	switch {
+	case in.Version == 0 && in.IPv6:
+		in.Version = 3
+	case in.Version == 0:
+		in.Version = b.cfg.Global.VRRP.Version
+	case in.Version == 2 && in.IPv6 && in.Strict:
+		b.warn("strict-resets", in.where("version"), fmt.Sprintf("vrrp_instance %s: strict_mode has no version 2 for IPv6; version 3 is used", in.Name), "version 3")
+		in.Version = 3
 	}
-	if in.Version == 3 || in.v6 {
-		if !in.leftOut {
-			b.warn("not-supported", in.where("version"), fmt.Sprintf("not supported yet: VRRP version 3: vrrp_instance %s is left out and does not run", in.Name), "")
+	if in.IPv6 && in.Version == 3 && len(in.Addresses) > 0 && !in.Addresses[0].Prefix.Addr().IsLinkLocalUnicast() {
+		what := fmt.Sprintf("vrrp_instance %s: the first IPv6 address of version 3 should be link-local (RFC 9568), and %s is not", in.Name, in.Addresses[0].Prefix.Addr())
+		if in.Strict {
+			b.warnAt("first-not-link-local", in.Addresses[0].Where, what, "an fe80:: address first")
+		} else {
+			b.add(finding.Finding{Severity: finding.Note, Rule: "first-not-link-local", Where: in.Addresses[0].Where, What: what, Fix: "an fe80:: address first", Source: b.tree.SourceLine(in.Addresses[0].Where)})
 		}
-		in.leftOut = true
-		return
 	}
-	// VRRPv2 has whole seconds on the wire (RFC 3768 §5.3.7).
-	rounded := max(time.Second, in.AdvertInterval.Round(time.Second))
+}
+
+// The longest interval that 12 bits of centiseconds hold (RFC 9568 §5.2.7).
+const longestInterval = 40950 * time.Millisecond
+
+// finishInterval settles the interval's granularity.
+func (b *builder) finishInterval(in *instance) {
+	unit, word := time.Second, "whole seconds" // RFC 3768 §5.3.7
+	if in.Version == 3 {
+		unit, word = 10*time.Millisecond, "hundredths of a second"
+	}
+	rounded := max(unit, in.AdvertInterval.Round(unit))
 	if rounded != in.AdvertInterval {
-		b.warn("advert-interval-rounded", in.where("advert_int"), fmt.Sprintf("vrrp_instance %s: VRRP version 2 has whole seconds; advert_int %s becomes %s", in.Name, formatSeconds(in.AdvertInterval), formatSeconds(rounded)), "version 3 on all nodes, which has hundredths of a second, or advert_int "+strconv.Itoa(int(rounded/time.Second)))
+		fix := ""
+		if in.Version == 2 {
+			fix = "version 3 on all nodes, which has hundredths of a second, or advert_int " + strconv.Itoa(int(rounded/time.Second))
+		}
+		b.warn("advert-interval-rounded", in.where("advert_int"), fmt.Sprintf("vrrp_instance %s: VRRP version %d has %s; advert_int %s becomes %s", in.Name, in.Version, word, formatSeconds(in.AdvertInterval), formatSeconds(rounded)), fix)
 		in.AdvertInterval = rounded
+	}
+	if in.Version == 3 && in.AdvertInterval > longestInterval {
+		b.warn("advert-interval-rounded", in.where("advert_int"), fmt.Sprintf("vrrp_instance %s: the longest interval of VRRP version 3 is 40.95 s; advert_int %s becomes that", in.Name, formatSeconds(in.AdvertInterval)), "advert_int 40.95")
+		in.AdvertInterval = longestInterval
 	}
 }
 
@@ -59,7 +94,11 @@ func (b *builder) finishState(in *instance) {
 	if in.Priority == 255 && in.State != "MASTER" {
 		in.State = "MASTER"
 	}
-	if in.NoPreempt && (in.State == "MASTER" || in.Priority == 255) {
+	if in.Strict && in.State == "MASTER" && in.Priority != 255 {
+		b.warn("strict-resets", in.where("state"), fmt.Sprintf("vrrp_instance %s: strict_mode knows state MASTER with priority 255 only; it starts as BACKUP", in.Name), "state BACKUP")
+		in.State = "BACKUP"
+	}
+	if in.NoPreempt && in.State == "MASTER" {
 		b.warn("nopreempt-cleared", in.where("nopreempt"), fmt.Sprintf("vrrp_instance %s: nopreempt does not go with %s and is ignored", in.Name, masterWord(in)), "state BACKUP on all nodes")
 		in.NoPreempt = false
 	}
@@ -71,6 +110,28 @@ func (b *builder) finishState(in *instance) {
 		b.warn("preempt-delay-cleared", in.where("preempt_delay"), fmt.Sprintf("vrrp_instance %s: preempt_delay does not go with nopreempt and is ignored", in.Name), "choose one")
 		in.PreemptDelay = 0
 	}
+	if in.TimerExpiredBackup != 0 && !in.NoPreempt {
+		kw := "timer_expired_backup"
+		if !in.given(kw) {
+			kw = "thread_timer_expired"
+		}
+		b.warn("timer-expired-cleared", in.where(kw), fmt.Sprintf("vrrp_instance %s: %s needs nopreempt and is ignored", in.Name, kw), "nopreempt")
+		in.TimerExpiredBackup = 0
+	}
+	b.finishOwner(in)
+}
+
+// finishOwner settles owner_ignore_adverts, which is for priority 255 only.
+func (b *builder) finishOwner(in *instance) {
+	const kw = "owner_ignore_adverts"
+	switch {
+	case in.Priority != 255 && in.given(kw) && in.OwnerIgnoreAdverts:
+		b.warn("owner-ignored", in.where(kw), fmt.Sprintf("vrrp_instance %s: %s is for priority 255 and is ignored", in.Name, kw), "remove it")
+	case in.Priority == 255 && in.given(kw) && !in.OwnerIgnoreAdverts:
+		b.warn("owner-ignored", in.where(kw), fmt.Sprintf("vrrp_instance %s: %s false is ignored; with priority 255 the line means true (keepalived would do so too)", in.Name, kw), "remove it")
+		in.OwnerIgnoreAdverts = true
+	}
+	in.OwnerIgnoreAdverts = in.Priority == 255 && (in.OwnerIgnoreAdverts || in.Strict)
 }
 
 func masterWord(in *instance) string {
@@ -98,6 +159,8 @@ func (b *builder) finishAuth(in *instance) {
 	}
 }
 
+// finishTracking drops the instance's own interface, and for an owner of the
+// addresses, whose priority stands, every weight.
 func (b *builder) finishTracking(in *instance) {
 	in.TrackInterfaces = slices.DeleteFunc(in.TrackInterfaces, func(t Track) bool {
 		own := t.Name == in.Interface && !in.DontTrackPrimary
@@ -106,200 +169,188 @@ func (b *builder) finishTracking(in *instance) {
 		}
 		return own
 	})
-	if in.Priority != 255 {
-		return
-	}
-	drop := func(t Track, weight int) bool {
-		if weight != 0 {
-			b.warnAt("owner-weight", t.Where, fmt.Sprintf("vrrp_instance %s: priority 255 does not change; tracking %s with a weight is ignored", in.Name, t.Name), "priority 254, or no weight")
-		}
-		return weight != 0
-	}
-	in.TrackInterfaces = slices.DeleteFunc(in.TrackInterfaces, func(t Track) bool { return drop(t, t.Weight) })
-	in.TrackScripts = slices.DeleteFunc(in.TrackScripts, func(t Track) bool { return drop(t, b.scriptWeight(t)) })
-}
-
-// scriptWeight is the weight that counts for a tracked script.
-func (b *builder) scriptWeight(t Track) int {
-	if t.HasWeight {
-		return t.Weight
-	}
-	if s := b.scripts[t.Name]; s != nil {
-		return s.Weight
-	}
-	return 0
-}
-
-// finishRequired reports what an instance cannot start without.
-func (b *builder) finishRequired(in *instance) {
-	if in.leftOut {
-		return
-	}
-	need := func(missing bool, rule, what, fix string) {
-		if missing {
-			b.report(finding.Error, rule, in.at, fmt.Sprintf("vrrp_instance %s has no %s", in.Name, what), fix)
-			in.leftOut = true
-		}
-	}
-	need(in.Interface == "", "missing-interface", "interface", "interface eth0")
-	need(in.VRID == 0, "missing-vrid", "virtual_router_id", "virtual_router_id 51, a number that is free on the segment")
-	if len(in.Addresses) == 0 && len(in.Excluded) == 0 && !in.leftOut {
-		b.warn("no-addresses", in.at, fmt.Sprintf("vrrp_instance %s has no virtual_ipaddress: it elects a MASTER that serves no address", in.Name), "virtual_ipaddress { ... }")
-	}
-	for i := range in.Addresses {
-		if in.Addresses[i].Dev == "" {
-			in.Addresses[i].Dev = in.Interface
-		}
-	}
-	for i := range in.Excluded {
-		if in.Excluded[i].Dev == "" {
-			in.Excluded[i].Dev = in.Interface
-		}
-	}
-}
-
-// finishUnique refuses two instances with the same VRID on one interface:
-// they would take each other's adverts for their own.
-func (b *builder) finishUnique() {
-	type key struct {
-		iface string
-		vrid  int
-	}
-	seen := map[key]*instance{}
-	for _, in := range b.pending {
-		if in.leftOut {
-			continue
-		}
-		k := key{in.Interface, in.VRID}
-		if first := seen[k]; first != nil {
-			b.report(finding.Error, "duplicate-vrid", in.at, fmt.Sprintf("vrrp_instance %s has virtual_router_id %d on %s, as has %s at %s", in.Name, in.VRID, in.Interface, first.Name, first.Where), "give each instance on an interface its own virtual_router_id")
-			in.leftOut = true
-			continue
-		}
-		seen[k] = in
-	}
-}
-
-// finishGroups resolves the members of the sync groups, which may be defined
-// anywhere.
-func (b *builder) finishGroups() {
-	byName := b.byName
-	owner := map[string]string{}
-	var groups []*SyncGroup
-	for _, g := range b.cfg.SyncGroups {
-		g.Members = slices.DeleteFunc(g.Members, func(m string) bool {
-			in := byName[m]
-			what, fix := "", "remove it"
-			switch {
-			case in == nil:
-				what = fmt.Sprintf("there is no vrrp_instance %s; it is ignored", m)
-				if s := nearest(byName, m); s != "" {
-					what += "; did you mean " + s + "?"
-					fix = s
-				}
-			case owner[m] != "":
-				what = fmt.Sprintf("vrrp_instance %s is in group %s already; it is ignored here", m, owner[m])
-			case in.leftOut:
-				what = fmt.Sprintf("vrrp_instance %s does not run and is no member", m)
-			}
-			if what != "" {
-				b.warnAt("sync-group-member", b.members[g][m], "vrrp_sync_group "+g.Name+": "+what, fix)
-				return true
-			}
-			owner[m] = g.Name
-			return false
+	if in.Priority == 255 {
+		b.dropWeighted("owner-weight", in, []string{"track_interface", "track_script", "track_file", "track_process", "track_bfd"}, func(t Track) (string, string) {
+			return fmt.Sprintf("vrrp_instance %s: priority 255 does not change; tracking %s with a weight is ignored", in.Name, t.Name), "priority 254, or no weight"
 		})
-		switch len(g.Members) {
-		case 0:
-			b.groupFinding(g, "sync-group-empty", "the group has no members and is left out", "group { ... } with the names of its instances, or no group")
-			continue
-		case 1:
-			b.groupFinding(g, "sync-group-of-one", "the group has one member only, so there is nothing to keep in step", "the name of the other instance, or no group")
-		}
-		groups = append(groups, g)
-		b.groupTracking(g, byName)
 	}
-	b.cfg.SyncGroups = groups
 }
 
-func (b *builder) groupFinding(g *SyncGroup, rule, what, fix string) {
-	b.warnAt(rule, g.Where, "vrrp_sync_group "+g.Name+": "+what, fix)
+// lists are the lists of a Tracking by their keyword.
+func (t *Tracking) lists() map[string]*[]Track {
+	return map[string]*[]Track{
+		"track_interface": &t.TrackInterfaces, "track_script": &t.TrackScripts, "track_file": &t.TrackFiles,
+		"track_process": &t.TrackProcesses, "track_bfd": &t.TrackBFD,
+	}
 }
 
-// groupTracking takes the weights of members' trackers away: members of a
-// group change state together, so one of them cannot change its priority alone.
-func (b *builder) groupTracking(g *SyncGroup, byName map[string]*instance) {
-	if b.groupWeights[g.Name] {
-		return
-	}
-	for _, m := range g.Members {
-		in := byName[m]
-		fix := "put the tracking into vrrp_sync_group " + g.Name
-		for i, t := range in.TrackInterfaces {
-			if t.Weight != 0 {
-				b.warnAt("member-weight", t.Where, fmt.Sprintf("vrrp_instance %s is in a sync group: the weight of %s is ignored, and its failure is a FAULT", m, t.Name), fix)
-				in.TrackInterfaces[i].Weight = 0
-			}
-		}
-		in.TrackScripts = slices.DeleteFunc(in.TrackScripts, func(t Track) bool {
-			weighted := b.scriptWeight(t) != 0
+// dropWeighted removes the lines that have a weight from the lists of the named
+// keywords, and reports each with what say returns.
+func (b *builder) dropWeighted(rule string, in *instance, kws []string, say func(Track) (what, fix string)) {
+	lists := in.lists()
+	for _, kw := range kws {
+		*lists[kw] = slices.DeleteFunc(*lists[kw], func(t Track) bool {
+			weighted := b.trackedWeight(kw, t) != 0
 			if weighted {
-				b.warnAt("member-weight", t.Where, fmt.Sprintf("vrrp_instance %s is in a sync group: tracking %s with a weight is ignored", m, t.Name), fix)
+				what, fix := say(t)
+				b.warnAt(rule, t.Where, what, fix)
 			}
 			return weighted
 		})
 	}
 }
 
-// syncGroup builds a vrrp_sync_group.
-func (b *builder) syncGroup(l *line) {
-	name, ok := l.name()
-	if !ok {
-		return
-	}
-	g := &SyncGroup{Where: l.st.Pos().Place(), Name: name}
-	hasGroup := syntax.Pos{}
-	weights := false
-	l.each(g, func(l *line) bool {
-		switch l.kw {
-		case "group":
-			if hasGroup.IsValid() {
-				l.warn("repeated-first", fmt.Sprintf("group is given again; the first one, at %s, stays", hasGroup.Place()), "one block group")
-				return true
-			}
-			hasGroup = l.st.Pos()
-			b.members[g] = l.members(&g.Members)
-		case "track_interface":
-			b.trackInterfaces(l, &g.TrackInterfaces)
-		case "track_script":
-			b.trackScripts(l, &g.TrackScripts)
-		case "global_tracking", "sync_group_tracking_weight":
-			l.flag(&weights)
-		default:
-			return l.notify(&g.Notify)
-		}
-		return true
-	})
-	for _, o := range b.cfg.SyncGroups {
-		if o.Name == name {
-			l.warn("duplicate-name", fmt.Sprintf("vrrp_sync_group %s is defined again; the first one, at %s, stays and this block is ignored", name, o.Where), "give it another name")
-			return
-		}
-	}
-	b.groupWeights[name] = weights
-	b.cfg.SyncGroups = append(b.cfg.SyncGroups, g)
+// refuse reports what an instance cannot start without.
+func (b *builder) refuse(in *instance, rule, what, fix string) {
+	b.report(finding.Error, rule, in.at, fmt.Sprintf("vrrp_instance %s %s", in.Name, what), fix)
+	in.refused = true
 }
 
-// members reads the names of a block group, any number a line, and returns where
-// they stand.
-func (l *line) members(dst *[]string) map[string]Where {
-	at := map[string]Where{}
-	l.values(func(l *line) {
-		for l.left() > 0 {
-			w, _ := l.word()
-			*dst = append(*dst, w.Text)
-			at[w.Text] = w.Place()
+// finishRequired reports what is missing, and puts addresses that name no
+// interface on the instance's own.
+func (b *builder) finishRequired(in *instance) {
+	if in.Interface == "" && (len(in.Peers) == 0 || !in.SourceAddr.IsValid()) {
+		b.refuse(in, "missing-interface", "has no interface", "interface eth0")
+	}
+	if in.VRID == 0 {
+		b.refuse(in, "missing-vrid", "has no virtual_router_id", "virtual_router_id 51, a number that is free on the segment")
+	}
+	switch {
+	case len(in.Addresses) > 0 || in.refused:
+	case in.Version == 3 || in.Strict:
+		if in.NoAddresses && !in.Strict {
+			break
 		}
+		why := "VRRP version 3"
+		if in.Version != 3 {
+			why = "strict_mode"
+		}
+		b.refuse(in, "missing-addresses", "has no virtual_ipaddress, and "+why+" needs one (keepalived would not start)", "virtual_ipaddress { ... }")
+	case in.NoAddresses:
+	case len(in.Excluded) > 0:
+		b.report(finding.Warning, "no-addresses", in.at, fmt.Sprintf("vrrp_instance %s has no virtual_ipaddress: its adverts name no address", in.Name), "one of the addresses in virtual_ipaddress, or no_virtual_ipaddress")
+	default:
+		b.warn("no-addresses", in.at, fmt.Sprintf("vrrp_instance %s has no virtual_ipaddress: it elects a MASTER that serves no address", in.Name), "virtual_ipaddress { ... }")
+	}
+	for _, list := range [][]Address{in.Addresses, in.Excluded} {
+		for i := range list {
+			if list[i].Dev == "" {
+				list[i].Dev = in.Interface
+			}
+		}
+	}
+}
+
+// maxAddresses is what the count of addresses in an advert can hold.
+const maxAddresses = 255
+
+// finishSpace moves the addresses that do not fit into an advert to those that
+// are not advertised. A packet of 1500 bytes is assumed.
+func (b *builder) finishSpace(in *instance) {
+	most := maxAddresses
+	if in.IPv6 {
+		most = 89 // as keepalived counts
+	}
+	if len(in.Addresses) <= most {
+		return
+	}
+	b.warnAt("too-many-addresses", in.Addresses[most].Where, fmt.Sprintf("vrrp_instance %s has %d virtual addresses, and an advert holds %d; those from here on are served and not advertised", in.Name, len(in.Addresses), most), "virtual_ipaddress_excluded for the rest")
+	in.Excluded = append(slices.Clone(in.Addresses[most:]), in.Excluded...)
+	in.Addresses = in.Addresses[:most]
+}
+
+// finishUnique refuses two instances with the same VRID on one interface, of
+// one family and with the same peers: they would take each other's adverts for
+// their own.
+func (b *builder) finishUnique() {
+	type key struct {
+		iface string
+		vrid  int
+		ipv6  bool
+	}
+	seen := map[key][]*instance{}
+	for _, in := range b.pending {
+		if in.refused {
+			continue
+		}
+		k := key{in.Interface, in.VRID, in.IPv6}
+		if i := slices.IndexFunc(seen[k], func(o *instance) bool { return b.overhears(in, o) }); i >= 0 {
+			first := seen[k][i]
+			b.report(finding.Error, "duplicate-vrid", in.at, fmt.Sprintf("vrrp_instance %s has virtual_router_id %d on %s, as has %s at %s", in.Name, in.VRID, in.Interface, first.Name, first.Where), "give each instance on an interface its own virtual_router_id")
+			in.refused = true
+			continue
+		}
+		seen[k] = append(seen[k], in)
+	}
+}
+
+// overhears reports whether two instances with one VRID get the same adverts:
+// those of one multicast group, or of a peer that both have.
+func (b *builder) overhears(x, y *instance) bool {
+	if len(x.Peers) == 0 && len(y.Peers) == 0 {
+		return b.group(x) == b.group(y)
+	}
+	return slices.ContainsFunc(x.Peers, func(p Peer) bool {
+		return slices.ContainsFunc(y.Peers, func(o Peer) bool { return o.Addr == p.Addr })
 	})
-	return at
+}
+
+// group is the multicast group of an instance; the default of its family is
+// invalid.
+func (b *builder) group(in *instance) netip.Addr {
+	g := in.McastGroup
+	switch {
+	case in.IPv6 && !g.IsValid():
+		g = b.cfg.Global.VRRP.McastGroup6
+	case !g.IsValid():
+		g = b.cfg.Global.VRRP.McastGroup4
+	}
+	if g == mcast4 || g == mcast6 {
+		return noAddr
+	}
+	return g
+}
+
+var (
+	mcast4 = netip.MustParseAddr("224.0.0.18")
+	mcast6 = netip.MustParseAddr("ff02::12")
+)
+
+// finishWire settles whether kaname can speak what the instance speaks. One that
+// its peers would not hear must not run: both would be MASTER.
+func (b *builder) finishWire(in *instance) {
+	if in.IPv6 {
+		in.lack("IPv6", in.familyAt)
+	}
+	if in.Version == 3 && !in.IPv6 {
+		in.lack("VRRP version 3", in.where("version"))
+	}
+	if len(in.Peers) > 0 {
+		in.lack("unicast_peer", in.where("unicast_peer"))
+	}
+	if len(in.Peers) == 0 && !in.IPv6 && b.group(in).IsValid() {
+		kw := "mcast_dst_ip"
+		if !in.McastGroup.IsValid() {
+			kw = "vrrp_mcast_group4"
+		}
+		in.lack(kw, in.where(kw))
+	}
+	if in.NotRun != "" || in.refused {
+		return
+	}
+	if len(in.lacks) == 0 {
+		b.otherFamily(in)
+		return
+	}
+	in.NotRun = "not supported yet: " + strings.Join(in.lacks, ", ")
+	b.warn("not-supported", in.lacksAt, fmt.Sprintf("not supported yet: %s: vrrp_instance %s is left out and does not run", strings.Join(in.lacks, ", "), in.Name), "")
+}
+
+// otherFamily says that IPv6 addresses beside IPv4 adverts are not served.
+func (b *builder) otherFamily(in *instance) {
+	for _, a := range in.Excluded {
+		if a.Prefix.Addr().Is6() {
+			b.warnAt("not-supported", a.Where, fmt.Sprintf("not supported yet: IPv6 address %s; it is left out", a.Prefix.Addr()), "")
+		}
+	}
 }

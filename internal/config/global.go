@@ -133,7 +133,7 @@ func (b *builder) timeouts(l *line, g *Global) {
 		w, _ := l.word()
 		dst := map[string]*time.Duration{"tcp": &g.LVSTimeouts.TCP, "tcpfin": &g.LVSTimeouts.TCPFin, "udp": &g.LVSTimeouts.UDP}[w.Text]
 		if dst == nil {
-			b.warn("unknown-value", w.Pos, fmt.Sprintf("lvs_timeouts knows no %q", w.Text), "tcp, tcpfin or udp, each followed by seconds")
+			b.warn("unknown-timeout", w.Pos, fmt.Sprintf("lvs_timeouts knows no %q", w.Text), "tcp, tcpfin or udp, each followed by seconds")
 			continue
 		}
 		l.wholeSeconds(dst, 2678400)
@@ -180,5 +180,5 @@ func (b *builder) choice(l *line, dst *string, allowed ...string) {
 	if s := nearest(set, w.Text); s != "" {
 		what += "; did you mean " + s + "?"
 	}
-	l.badValue(w, what, l.kw+" "+strings.Join(allowed, " | "), *dst)
+	l.badAs("unknown-choice", w, what, l.kw+" "+strings.Join(allowed, " | "), *dst)
 }

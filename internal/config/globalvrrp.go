@@ -25,14 +25,17 @@ func (b *builder) globalVRRP(l *line, d *GlobalVRRP) bool {
 	case "vrrp_garp_interval", "vrrp_gna_interval":
 		return b.noInterval(l)
 	case "vrrp_garp_extra_if", "vrrp_vmac_garp_intvl":
-		b.extraGARP(l, d)
+		if l.kw == "vrrp_vmac_garp_intvl" {
+			l.warn("old-spelling", "vrrp_vmac_garp_intvl is an old name of vrrp_garp_extra_if", "vrrp_garp_extra_if "+words(l))
+		}
+		b.extraGARP(l, &d.GARPExtraIf, 1)
 	case "vrrp_min_garp":
 		b.minGARP(l, d)
 	case "vrrp_mcast_group4":
-		b.group(l, &d.McastGroup4, 4)
+		b.multicast(l, &d.McastGroup4, 4)
 		l.told = l.told || d.McastGroup4.String() == "224.0.0.18"
 	case "vrrp_mcast_group6":
-		b.group(l, &d.McastGroup6, 6)
+		b.multicast(l, &d.McastGroup6, 6)
 		l.told = l.told || d.McastGroup6.String() == "ff02::12"
 	case "vrrp_rx_bufs_policy":
 		b.rxBufs(l, d)
@@ -70,19 +73,6 @@ func (b *builder) noInterval(l *line) bool {
 	return true
 }
 
-// extraGARP reads [all] SECS.
-func (b *builder) extraGARP(l *line, d *GlobalVRRP) {
-	if l.kw == "vrrp_vmac_garp_intvl" {
-		l.warn("old-spelling", "vrrp_vmac_garp_intvl is an old name of vrrp_garp_extra_if", "vrrp_garp_extra_if "+words(l))
-	}
-	x := ExtraGARP{All: l.accept("all")}
-	secs := 0
-	if l.integer(&secs, 1, 86400, true) {
-		x.Every = time.Duration(secs) * time.Second
-		d.GARPExtraIf = x
-	}
-}
-
 // minGARP turns everything down to one announcement that still is at its
 // default here.
 func (b *builder) minGARP(l *line, d *GlobalVRRP) {
@@ -97,8 +87,8 @@ func (b *builder) minGARP(l *line, d *GlobalVRRP) {
 	}
 }
 
-// group reads a multicast address of a family.
-func (b *builder) group(l *line, dst *netip.Addr, fam int) {
+// multicast reads a multicast address of a family.
+func (b *builder) multicast(l *line, dst *netip.Addr, fam int) {
 	a := *dst
 	n := l.refused
 	if l.address(&a); l.refused > n {

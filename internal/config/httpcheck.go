@@ -31,9 +31,9 @@ func (b *builder) url(l *line, c *checker) {
 		l.warn("checker-dropped", "url without path is dropped", "path /")
 		return
 	case u.RegexMax != nil && *u.RegexMax < u.RegexMin:
-		l.warn("invalid-value", fmt.Sprintf("url %s: regex_max_offset %d is below regex_min_offset %d: the check can never pass", u.Path, *u.RegexMax, u.RegexMin), "")
+		l.warn("regex-never-fits", fmt.Sprintf("url %s: regex_max_offset %d is below regex_min_offset %d: the check can never pass", u.Path, *u.RegexMax, u.RegexMin), fmt.Sprintf("regex_max_offset above %d, or neither", u.RegexMin))
 	case u.Regex == "" && (u.RegexNoMatch || len(u.RegexOptions) > 0 || u.RegexMin > 0 || u.RegexMax != nil || u.RegexStack != [2]int{}):
-		l.warn("no-effect", fmt.Sprintf("url %s: regex_* does nothing without regex", u.Path), "regex \"PATTERN\"")
+		l.warn("regex-missing", fmt.Sprintf("url %s: regex_* does nothing without regex", u.Path), "regex \"PATTERN\"")
 	}
 	c.URLs = append(c.URLs, u)
 }
@@ -61,7 +61,7 @@ func (b *builder) digest(l *line, u *URL) {
 	switch {
 	case !ok:
 	case u.Digest != "":
-		l.warn("repeated-keyword", "digest is given again; the first one stays", "keep one")
+		l.warn("repeated-first", "digest is given again; the first one stays", "keep one")
 	case len(w.Text) != 32 || strings.Trim(strings.ToLower(w.Text), "0123456789abcdef") != "":
 		l.badValue(w, fmt.Sprintf("digest is an MD5 of 32 hex digits, not %q; the body is not compared", w.Text), "", "")
 	default:
@@ -130,10 +130,12 @@ func (b *builder) regexOptions(l *line, u *URL) {
 		for _, o := range regexWords {
 			set[o] = true
 		}
+		fix := "remove the word"
 		if s := nearest(set, w.Text); s != "" {
 			what += "; did you mean " + s + "?"
+			fix = "regex_options " + s
 		}
-		b.warn("unknown-option", w.Pos, what, "")
+		b.warn("unknown-regex-option", w.Pos, what, fix)
 	}
 }
 

@@ -2,12 +2,9 @@ package config
 
 import (
 	"fmt"
-	"math"
-	"net/netip"
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
-	"github.com/kaname-lb/kaname/internal/finding"
 )
 
 // instance is a vrrp_instance while it is being built.
@@ -15,20 +12,25 @@ type instance struct {
 	*Instance
 	at  syntax.Pos
 	pos map[string]syntax.Pos // of its keywords, the last of each
-	v6  bool                  // the first address is IPv6
+	// family is 4 or 6 once an address or native_ipv6 has set it, at familyAt.
+	family   int
+	familyAt syntax.Pos
 	// seen are the addresses so far.
 	seen map[addressKey]Where
-	// leftOut is set when the instance needs something that is not built; the
-	// reason has been reported.
-	leftOut bool
+	// refused is set when an Error has been reported: keepalived would not start.
+	refused bool
+	// lacks is what kaname does not run yet and what the instance is invisible to
+	// its peers without; lacksAt is where the first of them is asked for.
+	lacks   []string
+	lacksAt syntax.Pos
 }
 
-// addressKey tells two lines of virtual_ipaddress apart, or of
-// virtual_ipaddress_excluded.
-type addressKey struct {
-	addr netip.Addr
-	dev  string
-	main bool
+// lack notes that the instance needs what, which is not built.
+func (in *instance) lack(what string, at syntax.Pos) {
+	if len(in.lacks) == 0 {
+		in.lacksAt = at
+	}
+	in.lacks = append(in.lacks, what)
 }
 
 // given reports whether the block has the keyword.
@@ -42,20 +44,17 @@ func (in *instance) where(kw string) syntax.Pos {
 	return in.at
 }
 
-// instance builds a vrrp_instance. What depends on the order of its lines is
-// settled in finishVRRP.
-func (b *builder) instance(l *line) {
-	name, ok := l.name()
-	if !ok {
-		return
-	}
+// newInstance returns an instance with the defaults that global_defs give it.
+func (b *builder) newInstance(name string, at syntax.Pos) *instance {
 	d := b.cfg.Global.VRRP
-	in := &instance{at: l.st.Pos(), pos: map[string]syntax.Pos{}, seen: map[addressKey]Where{}, Instance: &Instance{
-		Where: l.st.Pos().Place(), Name: name, State: "BACKUP", Priority: 100, Version: d.Version,
-		AdvertInterval: time.Second, GARPDelay: d.GARPDelay, GARPRepeat: d.GARPRepeat, GARPRefresh: d.GARPRefresh,
+	in := &instance{at: at, pos: map[string]syntax.Pos{}, seen: map[addressKey]Where{}, Instance: &Instance{
+		Where: at.Place(), Name: name, State: "BACKUP", Priority: 100, AdvertInterval: time.Second,
+		GARPDelay: d.GARPDelay, GARPRepeat: d.GARPRepeat, GARPRefresh: d.GARPRefresh,
 		GARPRefreshRep: d.GARPRefreshRep, GARPLowerDelay: d.GARPLowerDelay, GARPLowerRepeat: d.GARPLowerRepeat,
-		LowerPrioNoAdvert: d.LowerPrioNoAdvert, HigherPrioSendAdvert: d.HigherPrioSendAdvert,
-		SkipCheckAdvAddr: d.SkipCheckAdvAddr, DownTimerAdverts: d.DownTimerAdverts,
+		GARPExtraIf: d.GARPExtraIf, LowerPrioNoAdvert: d.LowerPrioNoAdvert, HigherPrioSendAdvert: d.HigherPrioSendAdvert,
+		OwnerIgnoreAdverts: d.OwnerIgnoreAdverts, SkipCheckAdvAddr: d.SkipCheckAdvAddr, DownTimerAdverts: d.DownTimerAdverts,
+		CheckUnicastSrc: d.CheckUnicastSrc, UnicastTTL: 255, OldUnicastChecksum: "auto", V3ChecksumAsV2: d.V3ChecksumAsV2,
+		Strict: d.Strict, SMTPAlert: b.mailAlert(), PriorityChanges: b.cfg.Global.FIFO.PriorityChanges,
 	}}
 	if in.GARPLowerDelay < 0 {
 		in.GARPLowerDelay = d.GARPDelay
@@ -63,15 +62,37 @@ func (b *builder) instance(l *line) {
 	if in.GARPLowerRepeat < 0 {
 		in.GARPLowerRepeat = d.GARPRepeat
 	}
+	return in
+}
+
+// mailAlert is smtp_alert of an instance or sync group that says nothing.
+func (b *builder) mailAlert() bool {
+	m := b.cfg.Global.Mail
+	switch {
+	case m.AlertVRRP != nil:
+		return *m.AlertVRRP
+	case m.Alert != nil:
+		return *m.Alert
+	}
+	return false
+}
+
+// instance builds a vrrp_instance. What depends on the order of its lines is
+// settled in finishVRRP.
+func (b *builder) instance(l *line) {
+	name, ok := l.name()
+	if !ok {
+		return
+	}
+	in := b.newInstance(name, l.st.Pos())
 	l.each(in.Instance, func(l *line) bool {
-		hadVersion := in.given("version")
+		again := in.given(l.kw)
 		in.pos[l.kw] = l.st.Pos()
 		if l.kw == "version" {
-			b.version(l, in, hadVersion)
+			b.version(l, in, again)
 			return true
 		}
-		return b.instanceMain(l, in) || b.instanceTimers(l, in) || b.instanceBlocks(l, in) ||
-			b.instanceLeftOut(l, in) || l.instanceNotify(&in.Notify)
+		return b.instanceMain(l, in) || b.instanceNumbers(l, in) || b.instanceBlocks(l, in) || b.instanceLink(l, in)
 	})
 	if first := b.byName[name]; first != nil {
 		l.warn("duplicate-name", fmt.Sprintf("vrrp_instance %s is defined again; the first one, at %s, stays and this block is ignored", name, first.Where), "give it another name")
@@ -87,66 +108,61 @@ func (b *builder) version(l *line, in *instance, again bool) {
 	if !l.integer(&v, 2, 3, false) {
 		return
 	}
-	if again && v != in.Version {
+	if again && in.Version != 0 && v != in.Version {
 		l.warn("repeated-first", fmt.Sprintf("version is given again; %d stays", in.Version), "keep one")
 		return
 	}
 	in.Version = v
 }
 
+// instanceMain reads the words that the table leaves to code.
 func (b *builder) instanceMain(l *line, in *instance) bool {
 	switch l.kw {
 	case "state":
 		b.state(l, in)
 	case "interface":
-		l.iface(&in.Interface)
 		in.InterfaceAt = l.st.Pos().Place()
-	case "virtual_router_id":
-		l.integer(&in.VRID, 1, 255, false)
-	case "priority":
-		in.Priority = 100
-		l.integer(&in.Priority, 1, 255, false)
-	case "nopreempt":
-		l.flag(&in.NoPreempt)
+		return false
 	case "preempt":
 		in.NoPreempt = false
-	case "dont_track_primary":
-		l.flag(&in.DontTrackPrimary)
-	case "skip_check_adv_addr":
-		l.boolean(&in.SkipCheckAdvAddr)
-	case "mcast_src_ip", "unicast_src_ip":
-		l.address(&in.SourceAddr)
+		l.flag(new(bool))
 	case "accept":
-	case "lower_prio_no_advert":
-		l.boolean(&in.LowerPrioNoAdvert)
-	case "higher_prio_send_advert":
-		l.boolean(&in.HigherPrioSendAdvert)
+		in.NoAccept = false
+		l.flag(new(bool))
+	case "mcast_src_ip", "unicast_src_ip":
+		b.sourceAddress(l, in)
+	case "mcast_dst_ip":
+		b.mcastGroup(l, in)
+	case "native_ipv6":
+		b.nativeIPv6(l, in)
+	case "old_unicast_checksum":
+		b.oldChecksum(l, in)
+	case "notify_deleted":
+		b.notifyDeleted(l, in)
 	default:
 		return false
 	}
 	return true
 }
 
-func (b *builder) instanceTimers(l *line, in *instance) bool {
+// instanceNumbers reads numbers with a rule of their own.
+func (b *builder) instanceNumbers(l *line, in *instance) bool {
 	switch l.kw {
-	case "advert_int":
-		l.seconds(&in.AdvertInterval, 10*time.Millisecond, 255*time.Second)
-	case "preempt_delay":
-		l.seconds(&in.PreemptDelay, 0, 1000*time.Second)
-	case "garp_master_delay":
-		l.wholeSeconds(&in.GARPDelay, maxDelay)
+	case "priority":
+		in.Priority = 100 // what a bad one means, also behind a good one
+		return false
 	case "garp_master_repeat":
 		l.count(&in.GARPRepeat)
-	case "garp_master_refresh":
-		l.wholeSeconds(&in.GARPRefresh, math.MaxInt32)
 	case "garp_master_refresh_repeat":
 		l.count(&in.GARPRefreshRep)
-	case "garp_lower_prio_delay":
-		l.wholeSeconds(&in.GARPLowerDelay, maxDelay)
-	case "garp_lower_prio_repeat":
-		l.integer(&in.GARPLowerRepeat, 0, math.MaxInt32, true)
-	case "down_timer_adverts":
-		l.integer(&in.DownTimerAdverts, 1, 100, true)
+	case "timer_expired_backup", "thread_timer_expired":
+		if l.left() == 0 {
+			in.TimerExpiredBackup = 254
+			return true
+		}
+		return false
+	case "garp_extra_if", "vmac_garp_intvl":
+		b.extraGARP(l, &in.GARPExtraIf, 0)
 	default:
 		return false
 	}
@@ -157,14 +173,27 @@ func (b *builder) instanceBlocks(l *line, in *instance) bool {
 	switch l.kw {
 	case "authentication":
 		l.each(nil, func(l *line) bool { return b.authentication(l, in) })
+	case "auth_hmac":
+		b.authHMAC(l, in)
+	case "unicast_peer":
+		b.peers(l, in)
 	case "virtual_ipaddress":
 		b.addresses(l, in, &in.Addresses, true)
 	case "virtual_ipaddress_excluded":
 		b.addresses(l, in, &in.Excluded, false)
-	case "track_interface":
-		b.trackInterfaces(l, &in.TrackInterfaces)
-	case "track_script":
-		b.trackScripts(l, &in.TrackScripts)
+	default:
+		return b.tracking(l, &in.Tracking, in.Name)
+	}
+	return true
+}
+
+// instanceLink reads what changes or adds interfaces.
+func (b *builder) instanceLink(l *line, in *instance) bool {
+	switch l.kw {
+	case "use_vmac":
+		b.vmac(l, in)
+	case "use_ipvlan":
+		b.ipvlan(l, in)
 	case "lvs_sync_daemon_interface":
 		b.syncInterface(l, in)
 	default:
@@ -173,41 +202,30 @@ func (b *builder) instanceBlocks(l *line, in *instance) bool {
 	return true
 }
 
-// instanceLeftOut handles what an instance cannot run without, since on the
-// wire the peers would take no notice of it and both would be MASTER.
-func (b *builder) instanceLeftOut(l *line, in *instance) bool {
-	switch l.kw {
-	case "unicast_peer":
-		if l.st.Block == nil || len(l.st.Block.Body) == 0 {
-			return true
-		}
-	case "mcast_dst_ip":
-		if l.left() > 0 && l.st.Words[1].Text == "224.0.0.18" {
-			l.next++
-			return true
-		}
-	case "auth_hmac", "native_ipv6", "vrf":
-	default:
-		return false
+// extraGARP reads [all] SECS; least is 1 where 0 cannot be written for off.
+func (b *builder) extraGARP(l *line, dst *ExtraGARP, least int) {
+	all := l.accept("all")
+	if l.left() == 0 {
+		l.refused++
+		l.warn("missing-value", l.kw+" has no seconds; the line is ignored", l.kw+" 60")
+		return
 	}
-	l.unsupported("vrrp_instance " + in.Name + " is left out and does not run")
-	in.leftOut = true
-	return true
+	v := int(dst.Every / time.Second)
+	if l.integer(&v, least, 86400, true) {
+		dst.Every, dst.All = time.Duration(v)*time.Second, all
+	}
 }
 
-func (l *line) instanceNotify(n *Notify) bool {
-	switch l.kw {
-	case "notify_master_rx_lower_pri":
-		l.command(&n.MasterRxLowerPri, true)
-	case "notify_deleted":
-		n.Deleted = true
-		if l.left() > 0 {
-			l.unsupported("the command; the state DELETED is given to the other notify scripts")
-		}
-	default:
-		return l.notify(n)
+// notifyDeleted reads [COMMAND [USER [GROUP]]].
+func (b *builder) notifyDeleted(l *line, in *instance) {
+	in.Notify.Deleted = true
+	if l.left() == 0 {
+		return
 	}
-	return true
+	l.command(&in.Notify.DeletedCommand, true)
+	if l.refused == 0 {
+		l.unsupported("the command; the state DELETED is given to the other notify scripts")
+	}
 }
 
 // state reads MASTER or BACKUP; MASTER sticks.
@@ -256,106 +274,4 @@ func (b *builder) authentication(l *line, in *instance) bool {
 		return false
 	}
 	return true
-}
-
-// addresses reads a block of virtual addresses, one a line.
-func (b *builder) addresses(l *line, in *instance, dst *[]Address, deciding bool) {
-	l.values(func(l *line) {
-		a, ok := b.vip(l)
-		if !ok {
-			return
-		}
-		v6 := a.Prefix.Addr().Is6()
-		switch {
-		case deciding && len(in.Addresses) == 0 && !in.v6 && v6:
-			in.v6 = true
-			in.leftOut = true
-			l.warn("not-supported", "not supported yet: IPv6: vrrp_instance "+in.Name+" is left out and does not run", "")
-		case deciding && v6 != in.v6:
-			l.warn("other-family", fmt.Sprintf("%s is of another family than the first address and is ignored", a.Prefix.Addr()), "put it in virtual_ipaddress_excluded or another instance")
-			return
-		case !deciding && v6:
-			l.warn("not-supported", fmt.Sprintf("not supported yet: IPv6 address %s; it is left out", a.Prefix.Addr()), "")
-			return
-		}
-		k := addressKey{a.Prefix.Addr(), a.Dev, deciding}
-		if first, ok := in.seen[k]; ok {
-			l.warn("duplicate-address", fmt.Sprintf("%s is there already, at %s; this line is ignored", k.addr, first), "remove one")
-			return
-		}
-		in.seen[k] = a.Where
-		*dst = append(*dst, a)
-	})
-}
-
-// vip reads ADDRESS[/PREFIX] and its options.
-func (b *builder) vip(l *line) (Address, bool) {
-	a := Address{Where: l.st.Pos().Place()}
-	w, _ := l.word()
-	ip, bits, hasBits := cutByte(w.Text, '/')
-	addr, err := parseAddr(ip)
-	if err != nil {
-		fix := ""
-		if vocabulary().Kind("vrrp_instance", w.Text) != syntax.Unknown || vocabulary().Kind("", w.Text) != syntax.Unknown {
-			fix = "is a } missing before this line?"
-		}
-		l.badValue(w, fmt.Sprintf("%q is no IP address; the line is ignored", w.Text), fix, "")
-		l.next = len(l.st.Words)
-		return a, false
-	}
-	n := addr.BitLen()
-	if hasBits {
-		v, junk, ok := leadingInt(bits)
-		if !ok || junk != "" || v < 0 || v > int64(n) {
-			l.badValue(w, fmt.Sprintf("%q is no prefix length", bits), "", fmt.Sprintf("/%d", n))
-		} else {
-			n = int(v)
-		}
-	}
-	a.Prefix = netip.PrefixFrom(addr, n)
-	for l.left() > 0 {
-		if !b.vipOption(l, &a) {
-			return a, false
-		}
-	}
-	return a, true
-}
-
-// vipOption reads one option of an address.
-func (b *builder) vipOption(l *line, a *Address) bool {
-	w, _ := l.word()
-	switch w.Text {
-	case "dev":
-		return l.iface(&a.Dev)
-	case "label":
-		l.str(&a.Label)
-		if len(a.Label) > 15 {
-			l.warn("invalid-value", fmt.Sprintf("label %s is longer than 15 bytes; the line is ignored", a.Label), "")
-			l.next = len(l.st.Words)
-			return false
-		}
-	case "scope":
-		l.str(&a.Scope)
-	case "brd", "broadcast", "peer", "preferred_lft", "track_group":
-		l.word()
-		b.warn("not-supported", w.Pos, fmt.Sprintf("not supported yet: option %s of an address; it is ignored", w.Text), "")
-	case "home", "-nodad", "mngtmpaddr", "noprefixroute", "autojoin", "no_track", "use_vmac":
-		b.warn("not-supported", w.Pos, fmt.Sprintf("not supported yet: option %s of an address; it is ignored", w.Text), "")
-	default:
-		rule, what, fix := "unknown-option", fmt.Sprintf("an address has no option %q; it is ignored", w.Text), "remove it"
-		if ip, _, _ := cutByte(w.Text, '/'); isAddr(ip) {
-			rule, what, fix = "second-address", fmt.Sprintf("one address per line; %s is ignored", w.Text), "put "+w.Text+" on a line of its own"
-		}
-		b.report(finding.Warning, rule, w.Pos, what, fix)
-	}
-	return true
-}
-
-func cutByte(s string, c byte) (before, after string, found bool) {
-	for i := 0; i < len(s); i++ {
-		if s[i] == c {
-			return s[:i], s[i+1:], true
-		}
-	}
-	return s, "", false
 }

@@ -112,7 +112,7 @@ func (l *line) syncThreshold(r *lvs.SyncRules) {
 		return
 	}
 	if p > 0 && t >= p {
-		l.warn("invalid-value", fmt.Sprintf("sync_threshold %d %d: the first number must be below the second, unless that is 0; the line is ignored", t, p), "sync_threshold 3 50")
+		l.warn("sync-threshold-order", fmt.Sprintf("sync_threshold %d %d: the first number must be below the second, unless that is 0; the line is ignored", t, p), "sync_threshold 3 50")
 		return
 	}
 	r.Threshold, r.Period = uint32(t), uint32(p)

@@ -23,7 +23,7 @@ func (b *builder) method(l *line, dst *lvs.Method, tunnel *Tunnel) bool {
 	case "TUN":
 		*dst = lvs.TUN
 	default:
-		l.badValue(w, fmt.Sprintf("%s is NAT, DR or TUN, in capitals, not %q", l.kw, w.Text), l.kw+" "+upper(w.Text), dst.String())
+		l.badAs("unknown-method", w, fmt.Sprintf("%s is NAT, DR or TUN, in capitals, not %q", l.kw, w.Text), l.kw+" "+upper(w.Text), dst.String())
 		l.next = len(l.st.Words)
 		return false
 	}
@@ -37,7 +37,7 @@ func (b *builder) method(l *line, dst *lvs.Method, tunnel *Tunnel) bool {
 	t := tunnelOptions{Tunnel: Tunnel{Type: "ipip"}}
 	if bad := t.read(l, *dst); bad != "" {
 		l.next = min(l.next, len(l.st.Words)-1)
-		l.badValue(l.st.Words[l.next], l.kw+" "+w.Text+": "+bad+"; all options are ignored", l.kw+" TUN type ipip | gue port N | gre [nocsum | csum | remcsum]", "")
+		l.badAs("tunnel-options", l.st.Words[l.next], l.kw+" "+w.Text+": "+bad+"; all options are ignored", l.kw+" TUN type ipip | gue port N | gre [nocsum | csum | remcsum]", "")
 		l.next = len(l.st.Words)
 		return true
 	}
@@ -136,7 +136,7 @@ func (b *builder) protocol(l *line, vs *virtualServer) {
 	case "SCTP":
 		vs.Protocol = lvs.SCTP
 	default:
-		l.badValue(w, fmt.Sprintf("protocol is TCP, UDP or SCTP, not %q", w.Text), "protocol TCP", vs.Protocol.String())
+		l.badAs("unknown-protocol", w, fmt.Sprintf("protocol is TCP, UDP or SCTP, not %q", w.Text), "protocol TCP", vs.Protocol.String())
 	}
 }
 
@@ -158,7 +158,7 @@ func (b *builder) schedulerFlag(l *line, vs *virtualServer, f lvs.SchedulerFlags
 	case own:
 		vs.SchedulerFlags |= f
 	case lvs.SH, lvs.MH: // keepalived says nothing then
-		l.warn("no-effect", fmt.Sprintf("%s does nothing with lb_algo %s", l.kw, vs.Scheduler), fmt.Sprintf("%s-%s", vs.Scheduler, l.kw[3:]))
+		l.warn("flag-of-other-scheduler", fmt.Sprintf("%s does nothing with lb_algo %s", l.kw, vs.Scheduler), fmt.Sprintf("%s-%s", vs.Scheduler, l.kw[3:]))
 	default:
 		l.warn("flag-without-scheduler", fmt.Sprintf("%s counts only after lb_algo %s; it is ignored", l.kw, own), fmt.Sprintf("put it after lb_algo %s", own))
 	}

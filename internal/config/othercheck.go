@@ -54,7 +54,7 @@ func (b *builder) dnsType(l *line, c *checker) {
 	case slices.Contains(dnsTypes, t):
 		c.DNSType = t
 	default:
-		l.badValue(w, fmt.Sprintf("DNS_CHECK has no type %q", w.Text), "type "+strings.Join(dnsTypes, " | "), firstOf(c.DNSType, "SOA"))
+		l.badAs("unknown-choice", w, fmt.Sprintf("DNS_CHECK has no type %q", w.Text), "type "+strings.Join(dnsTypes, " | "), firstOf(c.DNSType, "SOA"))
 	}
 }
 
@@ -134,7 +134,7 @@ func (b *builder) fileWeight(l *line, c *checker) {
 		c.Track.Reverse = false
 	default:
 		l.next++
-		b.warn("unknown-option", w.Pos, fmt.Sprintf("weight knows no %q; it is ignored", w.Text), "weight N reverse | noreverse")
+		b.warn("unknown-weight-option", w.Pos, fmt.Sprintf("weight knows no %q; it is ignored", w.Text), "weight N reverse | noreverse")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -20,7 +21,7 @@ func (b *builder) persistence(l *line, vs *virtualServer) bool {
 			return l.set(vs.VirtualServer)
 		}
 		l.next++
-		l.badValue(w, "persistence_timeout 0 is out of range and ignored, by keepalived too: there is no persistence", "remove the line", "")
+		l.badAs("persistence-zero", w, "persistence_timeout 0 is out of range and ignored, by keepalived too: there is no persistence", "remove the line", "")
 	case "persistence_granularity":
 		b.granularity(l, vs)
 	default:
@@ -46,7 +47,11 @@ func (b *builder) granularity(l *line, vs *virtualServer) {
 	} else {
 		n, bad := maskBits(w.Text)
 		if bad != "" {
-			l.badValue(w, "persistence_granularity: "+bad, "persistence_granularity 255.255.255.0", "nothing")
+			rule := "invalid-value"
+			if _, err := strconv.ParseUint(w.Text, 10, 16); err == nil || isAddr(w.Text) && !strings.Contains(w.Text, ":") {
+				rule = "mask-with-holes" // of which keepalived makes a mask all the same
+			}
+			l.badAs(rule, w, "persistence_granularity: "+bad, "persistence_granularity 255.255.255.0", "nothing")
 			return
 		}
 		vs.PersistenceGranularity = n

@@ -260,7 +260,7 @@ func (l *line) setChoice(f reflect.Value, k *Keyword) {
 	if f.IsValid() && f.Kind() == reflect.String && f.String() != "" {
 		kept = f.String()
 	}
-	l.badValue(w, what, l.kw+" "+strings.Join(all, " | "), kept)
+	l.badAs("unknown-choice", w, what, l.kw+" "+strings.Join(all, " | "), kept)
 }
 
 // setCommand reads commands, FIFOs and users.
@@ -332,4 +332,11 @@ func (m tagged) add(t reflect.Type, at []int) {
 			m.add(f.Type, index)
 		}
 	}
+}
+
+// setDecimalOf reads a decimal number as the table has it into dst.
+func (l *line) setDecimalOf(dst *time.Duration) bool {
+	n := l.refused
+	l.setDecimal(reflect.ValueOf(dst).Elem(), l.key)
+	return l.refused == n
 }

@@ -9,8 +9,9 @@ func (c *Config) Runnable() *Config {
 	r := *c
 	runs := map[string]bool{}
 	r.Instances = slices.DeleteFunc(slices.Clone(c.Instances), func(in *Instance) bool { return in.NotRun != "" })
-	for _, in := range r.Instances {
+	for i, in := range r.Instances {
 		runs[in.Name] = true
+		r.Instances[i] = in.runnable()
 	}
 	r.SyncGroups = nil
 	for _, g := range c.SyncGroups {
@@ -30,6 +31,17 @@ func (c *Config) Runnable() *Config {
 		}
 	}
 	return &r
+}
+
+// runnable returns in without the IPv6 addresses beside its IPv4 adverts.
+func (in *Instance) runnable() *Instance {
+	ipv6 := func(a Address) bool { return a.Prefix.Addr().Is6() }
+	if !slices.ContainsFunc(in.Excluded, ipv6) {
+		return in
+	}
+	n := *in
+	n.Excluded = slices.DeleteFunc(slices.Clone(in.Excluded), ipv6)
+	return &n
 }
 
 // runs reports whether there is anything for kaname to do.

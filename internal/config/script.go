@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -64,51 +63,27 @@ func joinWords(ws []syntax.Word) string {
 	return strings.Join(s, " ")
 }
 
-// notify reads the notify keywords that instances and sync groups share.
-func (l *line) notify(n *Notify) bool {
-	switch l.kw {
-	case "notify_master":
-		l.command(&n.Master, true)
-	case "notify_backup":
-		l.command(&n.Backup, true)
-	case "notify_fault":
-		l.command(&n.Fault, true)
-	case "notify_stop":
-		l.command(&n.Stop, true)
-	case "notify":
-		l.command(&n.Generic, true)
-	default:
-		return false
-	}
-	return true
-}
-
 // script builds a vrrp_script. Of two with the same name the first is used.
 func (b *builder) script(l *line) {
-	w, ok := l.word() // a second name is ignored
+	name, ok := l.objectName()
 	if !ok {
 		return
 	}
-	l.end()
-	name := w.Text
-	s := &Script{Where: l.st.Pos().Place(), Name: name, Interval: time.Second, Rise: 1, Fall: 1}
-	var user User
+	s := &Script{Where: l.st.Pos().Place(), Name: name, Interval: time.Second, Rise: 1, Fall: 1, ScriptUser: b.cfg.Global.ScriptUser}
 	l.each(s, func(l *line) bool {
 		switch l.kw {
-		case "script":
-			l.command(&s.Command, false)
 		case "interval":
-			l.seconds(&s.Interval, time.Millisecond, maxDelay*time.Second)
+			l.period(&s.Interval)
 		case "timeout":
-			l.seconds(&s.Timeout, time.Millisecond, maxDelay*time.Second)
+			l.period(&s.Timeout)
 		case "weight":
-			l.weight(&s.Weight, &s.Reverse, 253)
+			l.objectWeight(&s.Weight, &s.Reverse, 253)
 		case "rise":
-			l.integer(&s.Rise, 1, math.MaxInt32, true)
+			s.Rise = 1 // what a bad one means, also behind a good one
+			return false
 		case "fall":
-			l.integer(&s.Fall, 1, math.MaxInt32, true)
-		case "user":
-			l.user(&user)
+			s.Fall = 1
+			return false
 		case "init_fail":
 			l.flag(&s.InitFail)
 			l.note("init-fail", "init_fail has no effect once an instance tracks the script: the first result decides alone", "remove it")
@@ -117,38 +92,45 @@ func (b *builder) script(l *line) {
 		}
 		return true
 	})
-	if user.Name != "" {
-		s.Command.User = user
-	}
-	switch first := b.scripts[name]; {
-	case !s.Command.Set():
+	s.Command.User = s.ScriptUser
+	if !s.Command.Set() {
 		l.warn("script-missing", fmt.Sprintf("vrrp_script %s has no script and is dropped", name), `script "/path/to/command argument"`)
-	case first != nil:
-		l.warn("duplicate-script", fmt.Sprintf("vrrp_script %s is defined again; the first one, at %s, is used", name, first.Where), "give it another name")
-	default:
-		b.scripts[name] = s
+		return
+	}
+	if b.define(l, name, object{s.Where, s.Weight, s.Reverse}) {
 		b.cfg.Scripts = append(b.cfg.Scripts, s)
 	}
 }
 
-// weight reads a tracker's weight, -limit to limit, and the word reverse.
-func (l *line) weight(dst *int, reverse *bool, limit int) bool {
-	w := l.st.Words[min(l.next, len(l.st.Words)-1)]
-	v := *dst
-	if !l.integer(&v, -254, 254, true) {
-		return false
+// period reads interval or timeout of a script; 0 becomes 1 s.
+func (l *line) period(dst *time.Duration) {
+	if l.left() > 0 && l.st.Words[l.next].Text == "0" {
+		w, _ := l.word()
+		l.b.warn("invalid-value", w.Pos, l.kw+" 0 means 1 s", l.kw+" 1")
+		*dst = time.Second
+		return
 	}
-	if v > limit || v < -limit {
-		cut := max(-limit, min(limit, v))
-		l.badValue(w, fmt.Sprintf("%s must be between %d and %d, not %d", l.kw, -limit, limit, v), "", fmt.Sprint(cut))
-		v = cut
+	l.seconds(dst, time.Millisecond, maxDelay*time.Second)
+}
+
+// objectName reads the name of something to track; words behind it are dropped.
+func (l *line) objectName() (string, bool) {
+	w, ok := l.word()
+	if ok {
+		l.end()
 	}
-	*dst = v
-	switch {
-	case l.accept("reverse"):
-		*reverse = true
-	case l.accept("noreverse"):
-		*reverse = false
+	return w.Text, ok
+}
+
+// objectWeight reads N [reverse|noreverse] of something to track.
+func (l *line) objectWeight(dst *int, reverse *bool, most int) {
+	if !l.weight(dst, most, most) {
+		l.next = len(l.st.Words)
+		return
 	}
-	return true
+	l.reverse(reverse)
+	if l.left() > 0 {
+		w, _ := l.word()
+		l.b.warn("unknown-option", w.Pos, fmt.Sprintf("behind a weight stands reverse, noreverse or nothing, not %q; it is ignored", w.Text), "remove "+w.Text)
+	}
 }

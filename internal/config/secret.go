@@ -35,6 +35,7 @@ var confidential = []struct {
 	{"auth_pass", true}, // authentication
 	{"password", false}, // SSL
 	{"key", false},      // auth_hmac; SSL's is a file's name
+	{"active_key", false},
 }
 
 // Confidential reports whether what follows the keyword must not be shown.

@@ -36,9 +36,12 @@ func (b *builder) serverGroup(l *line) {
 		b.groupEntry(l, g)
 	})
 	if first := b.groups[name]; first != nil {
-		l.warn("duplicate-name", fmt.Sprintf("virtual_server_group %s is defined again; the first one, at %s, is used", name, first.at.Place()), "give it another name")
+		l.warn("duplicate-group", fmt.Sprintf("virtual_server_group %s is defined again; the first one, at %s, is used", name, first.at.Place()), "give it another name")
 		l.b.exits(exitNone)
 		return
+	}
+	if l.st.Block == nil || len(l.st.Block.Body) == 0 {
+		l.warn("empty-group", fmt.Sprintf("virtual_server_group %s has no entry", name), "an address and a port")
 	}
 	b.groups[name] = g
 }
@@ -70,7 +73,7 @@ func (b *builder) groupEntry(l *line, g *serverGroup) {
 	w, _ := l.word()
 	first, last, err := addressRange(w.Text)
 	if err != nil {
-		l.badValue(w, err.Error()+"; the entry is ignored", "IP PORT, IP-LAST PORT or IP/MASK PORT", "")
+		l.badAs("group-entry", w, err.Error()+"; the entry is ignored", "IP PORT, IP-LAST PORT or IP/MASK PORT", "")
 		l.next = len(l.st.Words)
 		return
 	}
@@ -90,7 +93,7 @@ func (b *builder) groupEntry(l *line, g *serverGroup) {
 	at := w.Pos.Place()
 	for a := first; ; a = a.Next() {
 		if b.nAddrs++; b.nAddrs > maxGroupAddrs {
-			l.fail("limit", fmt.Sprintf("virtual_server_groups hold more than %d addresses; the rest is left out", maxGroupAddrs), "a smaller range")
+			l.fail("group-too-large", fmt.Sprintf("virtual_server_groups hold more than %d addresses; the rest is left out", maxGroupAddrs), "a smaller range")
 			return
 		}
 		g.endpoints = append(g.endpoints, Endpoint{Where: at, Addr: a, Port: port, NotRun: notRun})
@@ -168,7 +171,11 @@ func (l *line) port() (uint16, bool) {
 	w, _ := l.word()
 	v, err := strconv.ParseUint(w.Text, 10, 16)
 	if err != nil || v == 0 && strings.Trim(w.Text, "0") != "" {
-		l.badValue(w, fmt.Sprintf("%q is no port (1 to 65535)", w.Text), "", "")
+		skipped := "the line is ignored"
+		if l.st.Block != nil {
+			skipped = "the block is skipped"
+		}
+		l.badAs("invalid-port", w, fmt.Sprintf("%s: %q is no port (1 to 65535); %s", l.kw, w.Text, skipped), "a number: names of services are not looked up", "")
 		l.next = len(l.st.Words)
 		return 0, false
 	}

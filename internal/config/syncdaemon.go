@@ -28,7 +28,7 @@ func (b *builder) syncDaemon(l *line) {
 		return
 	}
 	if l.left() == 0 {
-		l.warn("missing-parameter", "lvs_sync_daemon needs an interface; the line is ignored", "lvs_sync_daemon eth0 VI_1")
+		l.warn("sync-value-missing", "lvs_sync_daemon needs an interface; the line is ignored", "lvs_sync_daemon eth0 VI_1")
 		return
 	}
 	s := newSyncDaemon(l)
@@ -53,7 +53,7 @@ func newSyncDaemon(l *line) *SyncDaemon {
 func (b *builder) syncGiven(l *line) bool {
 	first := b.cfg.Global.SyncDaemon
 	if first != nil {
-		l.warn("repeated-keyword", fmt.Sprintf("the sync daemon is given again; the first one, at %s on %s, stays", first.Where, first.Interface), "keep one")
+		l.warn("repeated-first", fmt.Sprintf("the sync daemon is given again; the first one, at %s on %s, stays", first.Where, first.Interface), "keep one")
 	}
 	return first != nil
 }
@@ -82,7 +82,7 @@ func (l *line) syncOption(s *SyncDaemon) {
 		if near := nearest(set, w.Text); near != "" {
 			what += "; did you mean " + near + "?"
 		}
-		l.b.warn("unknown-option", w.Pos, what, "")
+		l.b.warn("unknown-sync-option", w.Pos, what, "[inst] VRRP_NAME, id N, maxlen N, port N, ttl N or group ADDRESS")
 		return
 	}
 	if w.Text == "inst" { // keepalived ends over a missing name
@@ -90,7 +90,7 @@ func (l *line) syncOption(s *SyncDaemon) {
 		return
 	}
 	if l.left() == 0 {
-		l.b.warn("missing-parameter", w.Pos, fmt.Sprintf("lvs_sync_daemon: %s needs a value; it is ignored", w.Text), "")
+		l.b.warn("sync-value-missing", w.Pos, fmt.Sprintf("lvs_sync_daemon: %s needs a value; it is ignored", w.Text), w.Text+" VALUE, or remove the word")
 		return
 	}
 	v, _ := l.word()
@@ -123,7 +123,7 @@ func (l *line) syncInstance(s *SyncDaemon) {
 	case !ok:
 		l.fail("missing-parameter", "lvs_sync_daemon: inst needs a name", "inst VRRP_NAME")
 	case s.Instance != "":
-		l.b.warn("repeated-keyword", w.Pos, fmt.Sprintf("lvs_sync_daemon: the instance is given again; %s stays", s.Instance), "keep one")
+		l.b.warn("repeated-first", w.Pos, fmt.Sprintf("lvs_sync_daemon: the instance is given again; %s stays", s.Instance), "keep one")
 	default:
 		s.Instance = w.Text
 	}
@@ -176,9 +176,12 @@ func (b *builder) finishSync() {
 	}
 	if s.Instance != "" {
 		in := b.byName[s.Instance]
-		if in == nil || in.leftOut {
+		if in == nil || in.refused {
 			b.dropSync(in != nil)
 			return
+		}
+		if in.NotRun != "" {
+			b.warnAt("sync-instance", s.Where, "vrrp_instance "+s.Instance+" does not run: the sync daemon that was to follow it does not run, and connections are not synchronised", "")
 		}
 		if !s.HasID && !b.syncIDZero {
 			s.SyncID = in.VRID

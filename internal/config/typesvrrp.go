@@ -24,9 +24,9 @@ type SyncGroup struct {
 	Members []string `kw:"group"`
 	Notify  Notify
 	Tracking
-	TrackingWeight  bool  `kw:"sync_group_tracking_weight"`
-	SMTPAlert       bool  `kw:"smtp_alert"`
-	PriorityChanges *bool `kw:"notify_priority_changes"`
+	TrackingWeight  bool `kw:"sync_group_tracking_weight"`
+	SMTPAlert       bool `kw:"smtp_alert"`
+	PriorityChanges bool `kw:"notify_priority_changes"`
 }
 
 // TrackGroup is a track_group: instances that static addresses, routes and
@@ -240,7 +240,7 @@ type Instance struct {
 	LinkbeatPolling      bool       `kw:"linkbeat_use_polling"`
 	Debug                int        `kw:"debug"`
 	Notify               Notify
-	SMTPAlert            bool  `kw:"smtp_alert"`
-	PriorityChanges      *bool `kw:"notify_priority_changes"`
+	SMTPAlert            bool `kw:"smtp_alert"`
+	PriorityChanges      bool `kw:"notify_priority_changes"`
 	Tracking
 }

@@ -191,7 +191,7 @@ func (b *builder) serverSchedule(l *line, vs *virtualServer) bool {
 		vs.SchedulerFlags |= lvs.SchedPort
 	case "hashed":
 		if vs.Scheduler != lvs.SH && vs.Scheduler != lvs.MH {
-			l.warn("flag-without-scheduler", "hashed belongs to lb_algo sh, and does nothing even there", "remove the line")
+			l.warn("hashed-is-nothing", "hashed belongs to lb_algo sh, and does nothing even there", "remove the line")
 			l.told = true
 		}
 	default:
@@ -214,9 +214,6 @@ func (b *builder) sorryServer(l *line, vs *virtualServer) {
 	if f := vs.family(); f != 0 && f != family(a) && vs.Method != lvs.TUN {
 		l.warn("other-family", fmt.Sprintf("sorry_server %s is of another family than the virtual_server and is ignored", a), "")
 		return
-	}
-	if vs.sorry != nil {
-		l.warn("repeated-keyword", fmt.Sprintf("sorry_server is given again; it replaces %s", vs.sorry.Addr), "keep one")
 	}
 	if !vs.given("lb_kind", "lvs_method") {
 		l.warn("sorry-before-method", "sorry_server stands before lb_kind and is used by NAT", "put it after lb_kind")

@@ -14,6 +14,7 @@ import (
 	"github.com/kaname-lb/kaname/internal/director/desired"
 	"github.com/kaname-lb/kaname/internal/director/notify"
 	"github.com/kaname-lb/kaname/internal/director/reconcile"
+	"github.com/kaname-lb/kaname/internal/director/statedump"
 	"github.com/kaname-lb/kaname/internal/event"
 	"github.com/kaname-lb/kaname/internal/health"
 	"github.com/kaname-lb/kaname/internal/health/checker"
@@ -73,6 +74,8 @@ type director struct {
 	pending  []event.Event     // to be told once the host is as it should be
 	told     map[string]string // last state told to scripts, by instance
 	memory   memory
+	pids     pidFiles
+	cleared  map[string]statedump.Counters // what STATS_CLEAR took for zero
 	listener *api.Listener
 	server   *api.Server
 	requests chan func() // from the API, run by the loop
@@ -158,19 +161,28 @@ func (d *director) healthAction(now time.Time, a health.Action) {
 		d.log.Info("real server "+upDown(a.Up), "service", a.Service, "server", a.Server, "reason", a.Reason)
 		d.tell(event.ServerChanged{Time: now, Service: a.Service, Server: a.Server, Up: a.Up, Reason: a.Reason})
 	case health.QuorumChanged:
-		d.log.Info("quorum "+gainedLost(a.Up), "service", a.Service, "weight", a.Weight, "threshold", a.Threshold)
+		d.log.Info("quorum "+gainedLost(a.Up), "service", a.Service, "weight", a.Weight, "threshold", a.Threshold, "hysteresis", d.hysteresis(a.Service))
 		d.tell(event.QuorumChanged{Time: now, Service: a.Service, Up: a.Up})
 	case health.WeightChanged:
 		d.log.Info("weight changed", "service", a.Service, "server", a.Server, "from", a.From, "to", a.To)
 		d.dirty = true
 	case health.CheckerChanged:
 		d.log.Info("check "+succeededFailed(a.Up), "service", a.Checker.Service, "server", a.Checker.Server,
-			"check", a.Checker.Key, "reason", a.Reason)
+			"check", string(d.targets[a.Checker].Kind), "retries", a.Retries, "reason", a.Reason)
 	case health.Ignored:
 		if a.Reason != health.IgnoreLateResult {
 			d.log.Warn("check ignored", "checker", a.Checker.String(), "reason", a.Reason.String())
 		}
 	}
+}
+
+func (d *director) hysteresis(service string) int {
+	for _, vs := range d.loaded.cfg.VirtualServers {
+		if vs.ID() == service {
+			return vs.Hysteresis
+		}
+	}
+	return 0
 }
 
 func (d *director) checkDropped(w config.Where, err error) {

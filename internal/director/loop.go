@@ -196,6 +196,7 @@ func (d *director) onElection(ev vrrpio.Event) {
 	case vrrp.ScriptChanged:
 		d.dirty = true
 	case vrrp.Contended:
+		d.log.Debug("advert of lower priority heard", "instance", a.Instance, "from", a.From, "priority", int(a.Priority), "ours", d.priority(a.Instance))
 		d.tell(event.LowerPriority{Time: ev.Time, Instance: a.Instance, From: a.From, Priority: int(a.Priority)})
 	case vrrp.SendPacket, vrrp.Announce, vrrp.Ignored: // the driver's own business
 	}
@@ -261,6 +262,10 @@ func (d *director) serves(tick bool) {
 		}
 	}
 	d.serving = true
+	d.log.Info("serving")
+	if d.o.DumpAtStart {
+		d.logConfig()
+	}
 	d.publish()
 	close(d.ready)
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kaname-lb/kaname/internal/dataplane/xdp"
+	"github.com/kaname-lb/kaname/internal/finding"
 	"github.com/kaname-lb/kaname/internal/hostnet"
 )
 
@@ -38,8 +39,28 @@ type Options struct {
 	Resume bool
 	// LifelineFD is the descriptor of the lifeline to the keeper; 0 for none.
 	LifelineFD int
-	Stderr     io.Writer
-	Log        *slog.Logger
+	// Only is "vrrp" or "checks" for a director of these alone, "" for both.
+	Only string
+	// PIDFiles are written while the director runs; empty ones are not.
+	PIDFiles PIDFiles
+	// DumpDir is where dumps on signals go; empty: $TMPDIR, else /tmp.
+	DumpDir string
+	// Umask is for the dumps; nil: what the configuration says, 0177 by default.
+	Umask *int
+	// ShowSecrets has passwords in clear in dumps.
+	ShowSecrets bool
+	// DumpAtStart logs the configuration that runs, as DATA would print it.
+	DumpAtStart bool
+	// KeepAddresses and KeepDataplane leave these on the host at an orderly stop.
+	KeepAddresses, KeepDataplane bool
+	// Namespace is the name of the network namespace, for dumps; empty: the default.
+	Namespace string
+	// StrictIncludes makes every include problem an error.
+	StrictIncludes bool
+	// Report shows one finding; nil: as `kaname check` does, on Stderr.
+	Report func(finding.Finding)
+	Stderr io.Writer
+	Log    *slog.Logger
 }
 
 func (o Options) socket() string    { return filepath.Join(o.RunDir, o.Instance+".sock") }
@@ -51,6 +72,12 @@ func (o Options) pinDir() string {
 	}
 	// A bpffs takes no dots in names.
 	return filepath.Join("/sys/fs/bpf/kaname", strings.ReplaceAll(o.Instance, ".", "_"))
+}
+
+// PIDFiles are the files that hold the director's process id.
+type PIDFiles struct {
+	VRRP   string // there when an instance runs
+	Checks string // there when a virtual server does
 }
 
 // exitError carries the exit status that an error leads to.

@@ -20,6 +20,7 @@ import (
 // reloadNow loads the file again and takes it over if it can be run; else the
 // running configuration goes on untouched.
 func (d *director) reloadNow() api.ReloadResult {
+	d.log.Info("reloading", "file", d.o.File)
 	l := load(d.o, rand.Uint64())
 	err := d.takeOver(l)
 	res := api.ReloadResult{OK: err == nil, Findings: l.findings}
@@ -69,6 +70,7 @@ func (d *director) takeOver(l loaded) error {
 	d.driver.Send(vrrp.Reconfigure{Spec: vrrpSpec(l.cfg)})
 	d.tracker.Update(trackScripts(l.cfg))
 	d.adjustSync()
+	d.pids.write(l.cfg)
 	d.dirty = true
 	return nil
 }

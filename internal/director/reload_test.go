@@ -1,6 +1,7 @@
 package director
 
 import (
+	"log/slog"
 	"maps"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ func TestRename(t *testing.T) {
 	old := parse(t, pairConfig)
 	now := parse(t, strings.ReplaceAll(pairConfig, "vrrp_instance A ", "vrrp_instance Z "))
 	d := &director{
-		loaded: loaded{cfg: old}, unready: map[string]bool{},
+		log: slog.New(slog.DiscardHandler), loaded: loaded{cfg: old}, unready: map[string]bool{},
 		active: map[string]bool{"A": true}, told: map[string]string{"A": "MASTER", "B": "BACKUP"},
 	}
 	d.rename(old, now)

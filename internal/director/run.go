@@ -89,6 +89,7 @@ func complain(o Options, err error) {
 // stop ends everything in keepalived's order: priority 0, addresses, scripts;
 // then the dataplane, so that packets that are on their way still find it.
 func (d *director) stop() int {
+	d.log.Info("stopping")
 	heirless := d.heirless()
 	d.handOverSync() // whoever takes over knows everything until now
 	d.endElection()
@@ -97,7 +98,10 @@ func (d *director) stop() int {
 	d.stepHealth(health.Stop{})
 	// Stopped before it had begun, it may yet have a predecessor's addresses.
 	d.synced, d.dirty = true, true
-	err := unreleased(d.settle())
+	var err error
+	if !d.o.KeepAddresses {
+		err = unreleased(d.settle())
+	}
 	// Scripts are waited for when the addresses are gone: the peer has them now.
 	d.runner.Close()
 	d.notifier.Close(stopScripts)
@@ -105,13 +109,7 @@ func (d *director) stop() int {
 	d.cancel()
 	d.workers.Wait()
 	err = errors.Join(err, d.closeElection())
-	if dp := d.carrier.dp; dp != nil {
-		if handedOver {
-			time.Sleep(linger)
-		}
-		err = errors.Join(err, dp.Remove())
-	}
-	err = errors.Join(err, d.memory.forget(), d.listener.Close(), d.net.Close())
+	err = errors.Join(err, d.leave(handedOver), d.memory.forget(), d.pids.remove(), d.listener.Close(), d.net.Close())
 	if failed := d.failed.Load(); failed != nil {
 		err = errors.Join(*failed, err)
 	}
@@ -120,6 +118,20 @@ func (d *director) stop() int {
 	}
 	complain(d.o, err)
 	return status(err)
+}
+
+// leave takes the dataplane away, or lets it go on by itself.
+func (d *director) leave(handedOver bool) error {
+	dp := d.carrier.dp
+	switch {
+	case dp == nil:
+		return nil
+	case d.o.KeepDataplane:
+		return dp.Close()
+	case handedOver:
+		time.Sleep(linger)
+	}
+	return dp.Remove()
 }
 
 // unreleased is what of the addresses could not be taken away. That the

@@ -23,6 +23,8 @@ type sources struct {
 	Seed     uint64              `json:"seed"`
 	Texts    map[string]fileText `json:"texts"`
 	Globs    map[string][]string `json:"globs"`
+	Only     string              `json:"only,omitempty"` // Options.Only
+	Strict   bool                `json:"strict,omitempty"`
 }
 
 type fileText struct {
@@ -99,6 +101,7 @@ func load(o Options, seed uint64) loaded {
 	s := &sources{
 		Path: o.File, ConfigID: configID(o), Seed: seed,
 		Texts: map[string]fileText{}, Globs: map[string][]string{},
+		Only: o.Only, Strict: o.StrictIncludes,
 	}
 	return build(recorder{configio.OS{}, s}, s)
 }
@@ -107,11 +110,24 @@ func load(o Options, seed uint64) loaded {
 func (s *sources) reload() loaded { return build(s, s) }
 
 func build(files syntax.Files, s *sources) loaded {
-	cfg, tree, fs := config.Load(files, s.Path, config.Options{ConfigID: s.ConfigID, Env: os.LookupEnv, Seed: s.Seed})
+	cfg, tree, fs := config.Load(files, s.Path, config.Options{
+		ConfigID: s.ConfigID, Env: os.LookupEnv, Seed: s.Seed, StrictIncludes: s.Strict,
+	})
 	fs = append(fs, lint.Check(cfg, tree)...)
 	lint.Number(fs)
 	finding.Sort(fs, tree.Files)
-	return loaded{cfg.Runnable(), fs, s}
+	return loaded{only(cfg.Runnable(), s.Only), fs, s}
+}
+
+// only returns the part of c that a director of one subsystem runs.
+func only(c *config.Config, part string) *config.Config {
+	switch part {
+	case "vrrp":
+		c.VirtualServers, c.Global.SyncDaemon = nil, nil
+	case "checks":
+		c.Instances, c.SyncGroups, c.Scripts, c.Global.SyncDaemon = nil, nil, nil, nil
+	}
+	return c
 }
 
 func configID(o Options) string {

@@ -42,6 +42,7 @@ func start(ctx context.Context, o Options) (_ *director, err error) {
 		active:   map[string]bool{},
 		unready:  map[string]bool{},
 		told:     map[string]string{},
+		pids:     pidFiles{files: o.PIDFiles, log: o.Log},
 	}
 	defer func() {
 		if err != nil {
@@ -108,6 +109,10 @@ func (d *director) firstConfig(past *remembered) (loaded, error) {
 // print shows findings as `kaname check` does.
 func (d *director) print(fs []finding.Finding) {
 	for _, f := range fs {
+		if d.o.Report != nil {
+			d.o.Report(f)
+			continue
+		}
 		fmt.Fprint(d.o.Stderr, finding.Render(f))
 	}
 }
@@ -295,6 +300,7 @@ func (d *director) monitor() error {
 // begin starts everything that runs: from here on the director must be stopped.
 func (d *director) begin(past *remembered) {
 	c := d.loaded.cfg
+	d.pids.write(c)
 	d.rec = reconcile.New(d.book, &d.carrier)
 	d.notifier = notify.New(notifySpec(c, nil), d.log)
 	if !d.o.Resume {

@@ -15,8 +15,8 @@ import (
 const keeperPause = 5 * time.Second
 
 // caught are the signals that a director must not die of: the keeper passes
-// keepalived's USR1 and USR2 on, and whoever read the log may go away (PIPE).
-var caught = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE}
+// keepalived's on, and whoever read the log may go away (PIPE).
+var caught = append([]os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE}, keeper.DumpSignals...)
 
 // watch turns signals and the loss of the keeper into what the loop understands.
 type watch struct {
@@ -63,8 +63,11 @@ func (w *watch) signal(s os.Signal) {
 		case w.d.requests <- func() { w.d.reloadNow() }:
 		case <-w.d.ctx.Done():
 		}
-	case unix.SIGUSR1, unix.SIGUSR2:
-		w.d.log.Warn("this signal writes nothing here: see kaname status --json and kaname ipvs -Ln --stats", "signal", s.String())
+	case keeper.SignalData, keeper.SignalStats, keeper.SignalStatsClear, keeper.SignalJSON:
+		select {
+		case w.d.requests <- func() { w.d.dumpOn(s) }:
+		case <-w.d.ctx.Done():
+		}
 	}
 }
 

@@ -32,6 +32,7 @@ type instance struct {
 	masterPriority uint8
 	lastAdvert     time.Time
 	received       uint64
+	releases       uint64 // of received: priority 0
 	sequence       uint32 // the last one sent or heard
 	sequenceSent   bool   // it was sent
 	ipid           uint16

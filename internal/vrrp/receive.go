@@ -34,6 +34,9 @@ func (m *Machine) stepPacket(now time.Time, in PacketReceived) {
 		return
 	}
 	i.received++
+	if p.Advert.Priority == priorityRelease {
+		i.releases++
+	}
 	if i.state == Active {
 		m.stepActive(now, i, p)
 	} else {

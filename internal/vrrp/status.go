@@ -38,6 +38,7 @@ type InstanceStatus struct {
 
 	LastAdvert time.Time // when the last accepted advert came; zero: never
 	Received   uint64    // adverts that passed all checks
+	Releases   uint64    // of Received: priority 0
 	Sequence   uint32    // last AH sequence number sent or heard
 	IPID       uint16    // last IP identification sent
 }
@@ -104,7 +105,7 @@ func (i *instance) status() InstanceStatus {
 		AdvertInterval: i.spec.AdvertInterval, Source: i.source,
 		Waiting: i.wants && i.state == Backup,
 		Master:  i.master, MasterPriority: i.masterPriority,
-		LastAdvert: i.lastAdvert, Received: i.received,
+		LastAdvert: i.lastAdvert, Received: i.received, Releases: i.releases,
 		Sequence: i.sequence, IPID: i.ipid,
 	}
 }

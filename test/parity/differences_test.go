@@ -17,21 +17,33 @@ type difference struct {
 	newer  bool     // the uses of keywords that 2.2.7 does not know
 }
 
-// findDifference returns the entry that covers x, or -1.
-func findDifference(x *sample) int {
-	return slices.IndexFunc(differences, func(d difference) bool {
-		return d.refuse == (x.ours.exit != 0) && d.covers(x)
-	})
+// findDifference returns the reason that covers x and what in its entry does;
+// both empty when there is none.
+func findDifference(x *sample) (reason, by string) {
+	for _, d := range differences {
+		if d.refuse != (x.ours.exit != 0) {
+			continue
+		}
+		if by := d.covers(x); by != "" {
+			return d.reason, by
+		}
+	}
+	return "", ""
 }
 
-func (d *difference) covers(x *sample) bool {
+// covers returns the name in d that covers x.
+func (d *difference) covers(x *sample) string {
 	if d.newer && x.newer() {
-		return true
+		return "newer"
 	}
-	return slices.ContainsFunc(d.files, func(f string) bool {
+	i := slices.IndexFunc(d.files, func(f string) bool {
 		start, open := strings.CutSuffix(f, "*")
 		return f == x.name || open && strings.HasPrefix(x.name, start)
 	})
+	if i < 0 {
+		return ""
+	}
+	return d.files[i]
 }
 
 // newer reports whether the file uses a keyword that came after 2.2.7.

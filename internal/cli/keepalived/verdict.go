@@ -47,8 +47,8 @@ func Told(f finding.Finding, detail bool) bool {
 	return detail || f.Severity != finding.Note || exitOf(f) != 0
 }
 
-// Line is f as -t prints it: one line, "(FILE: Line N) what: fix".
-func Line(f finding.Finding) string {
+// Message is f as -t prints it: one line, "(FILE: Line N) what: fix".
+func Message(f finding.Finding) string {
 	var b strings.Builder
 	switch w := f.Where; {
 	case w.File != "" && w.Line > 0:

@@ -45,14 +45,14 @@ func TestExitCode(t *testing.T) {
 	}
 }
 
-func TestLine(t *testing.T) {
+func TestMessage(t *testing.T) {
 	for want, f := range map[string]finding.Finding{
 		"(a.conf: Line 4) bogus: an unknown word: remove it": {Where: finding.Place{File: "a.conf", Line: 4, Col: 2}, What: "bogus: an unknown word", Fix: "remove it"},
 		"(a.conf) not a regular file":                        {Where: finding.Place{File: "a.conf"}, What: "not a regular file"},
 		"nothing to run":                                     {What: "nothing to run"},
 		"(a.conf: Line 1) \uFFFD[31m and \uFFFD":             {Where: finding.Place{File: "a.conf", Line: 1}, What: "\x1b[31m and \n"},
 	} {
-		if got := keepalived.Line(f); got != want {
+		if got := keepalived.Message(f); got != want {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}
 	}

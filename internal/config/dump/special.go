@@ -75,6 +75,10 @@ func (p *printer) sibling(k *config.Keyword, parent any, v reflect.Value) (words
 		return when(nil, v.String() == "never", "never"), v.String() == "" || v.String() == "auto", true
 	case "quorum_max":
 		return []string{strconv.FormatInt(v.Int(), 10)}, v.Int() < 0, true
+	case "owner_ignore_adverts": // an owner's false means true when written
+		if _, ok := parent.(*config.Instance); ok {
+			return []string{"true"}, !v.Bool(), true
+		}
 	case "timer_expired_backup":
 		return []string{strconv.FormatInt(v.Int(), 10)}, v.Int() == 0, true
 	}

@@ -134,6 +134,46 @@ func FuzzModern(f *testing.F) {
 	})
 }
 
+// TestEveryOldSpelling walks the keyword tables: an old spelling is written as
+// the new one, or it is said what to do.
+func TestEveryOldSpelling(t *testing.T) {
+	old := 0
+	for k := range config.Keywords() {
+		if !k.Old || config.Lookup("", k.Block) != nil && config.Lookup("", k.Block).Old {
+			continue // or its block is the old one
+		}
+		old++
+		text := k.Name + " 1\n"
+		if k.Shape != syntax.Plain {
+			text = k.Name + " 1 {\n}\n"
+		}
+		if k.Block != "" {
+			around := strings.Split(k.Block, "/")
+			text = strings.Join(around, " {\n") + " {\n" + text + strings.Repeat("}\n", len(around))
+		}
+		r := format.Modern(syntax.MapFiles{"f": text}, "f", text, options)
+		if len(r.Changes) != 1 || r.Changes[0].Severity != finding.Note || !strings.HasPrefix(r.Changes[0].What, k.Name+" ") {
+			t.Errorf("%s: %v\n%s", k.Path(), r.Changes, r.Text)
+		}
+	}
+	if old < 10 {
+		t.Errorf("only %d old spellings", old)
+	}
+}
+
+// TestTooManyFindings: where not all that is wrong is known, no line is taken
+// for one that counts.
+func TestTooManyFindings(t *testing.T) {
+	good := "vrrp_instance VI_1 {\n    interface eth0\n    virtual_router_id 51\n    priority 100\n    priority 150\n    virtual_ipaddress {\n        192.0.2.1/24\n    }\n}\n"
+	if r := checkModern(t, good); strings.Contains(r.Text, "priority 100") {
+		t.Errorf("an overridden line stays:\n%s", r.Text)
+	}
+	bad := strings.Repeat("}\n", 1100) + good
+	if r := checkModern(t, bad); r.Text != bad {
+		t.Errorf("changed: %v", r.Changes)
+	}
+}
+
 // TestRefused: what would make a difference is left, and says where.
 func TestRefused(t *testing.T) {
 	in := "virtual_server 192.0.2.1 80 {\nprotocol TCP\nlb_kind DR\nsorry_server 192.0.2.9 80\nlb_kind NAT\nhashed\nreal_server 192.0.2.11 80 {\n}\n}\n"

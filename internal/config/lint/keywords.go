@@ -2,6 +2,8 @@ package lint
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/kaname-lb/kaname/internal/config"
 	"github.com/kaname-lb/kaname/internal/config/syntax"
@@ -13,57 +15,56 @@ var languageRules = []rule{
 	{"repeated-keyword", finding.Warning, repeatedKeyword},
 }
 
-// synonyms are keywords that set the same thing, by the block they stand in.
-// The last one in the file counts.
-var synonyms = []struct {
-	block, what string
-	words       []string
-}{
-	{"virtual_server", "the scheduler", []string{"lb_algo", "lvs_sched"}},
-	{"virtual_server", "the forwarding method", []string{"lb_kind", "lvs_method"}},
-	{"vrrp_instance", "preemption", []string{"preempt", "nopreempt"}},
-	{"vrrp_instance", "whether packets to the addresses are accepted", []string{"accept", "no_accept"}},
-	{"vrrp_instance", "the extra ARP interval", []string{"garp_extra_if", "vmac_garp_intvl"}},
-	{"vrrp_instance", "the priority after an expired timer", []string{"timer_expired_backup", "thread_timer_expired"}},
-	{"global_defs", "the extra ARP interval", []string{"vrrp_garp_extra_if", "vrrp_vmac_garp_intvl"}},
-	{"virtual_server/real_server/HTTP_GET", "the retries", []string{"retry", "nb_get_retry"}},
-	{"virtual_server/real_server/SSL_GET", "the retries", []string{"retry", "nb_get_retry"}},
+// synonym returns the other spelling of a keyword, or its opposite, in the
+// block path: what sets the same thing. Empty when it has none.
+func synonym(path, kw string) string {
+	k := config.Lookup(path, kw)
+	if k == nil || k.Shape != syntax.Plain || k.Repeat == config.RepeatAppend || kw == "mcast_src_ip" || kw == "unicast_src_ip" {
+		return "" // two source addresses have a rule of their own
+	}
+	if other := config.Lookup(path, k.Same); other == nil || other.Shape != syntax.Plain {
+		return "" // it stands in another block
+	}
+	return k.Same
+}
+
+// opposite reports whether one keyword switches off what the other switches on.
+func opposite(a, b string) bool {
+	return strings.Replace(a, "no_", "", 1) == b || strings.Replace(b, "no_", "", 1) == a || a == "no"+b || b == "no"+a
 }
 
 // overriddenSynonym: two spellings of one setting, and the later one wins
 // without a word.
 func overriddenSynonym(c *checker) {
 	c.blocks(func(path string, block *syntax.Statement) {
-		for _, s := range synonyms {
-			if s.block == path {
-				c.overridden(block, s.what, s.words)
+		last := map[string]*syntax.Statement{} // by either spelling
+		for _, st := range block.Block.Body {
+			kw := st.Keyword()
+			other := synonym(path, kw)
+			if other == "" {
+				continue
 			}
+			if prev := last[kw]; prev != nil && prev.Keyword() != kw {
+				c.override(prev, st)
+			}
+			last[kw], last[other] = st, st
 		}
 	})
 }
 
-func (c *checker) overridden(block *syntax.Statement, what string, words []string) {
-	var prev *syntax.Statement
-	for _, st := range block.Block.Body {
-		if st.Keyword() != words[0] && st.Keyword() != words[1] {
-			continue
-		}
-		if prev != nil && prev.Keyword() != st.Keyword() {
-			c.override(prev, st, what)
-		}
-		prev = st
-	}
-}
-
-func (c *checker) override(old, winner *syntax.Statement, what string) {
+func (c *checker) override(old, winner *syntax.Statement) {
 	at := old.Pos().Place()
-	if len(old.Words) > 1 && len(winner.Words) > 1 && old.Words[1].Text == winner.Words[1].Text {
-		c.reportAs(finding.Note, winner.Pos().Place(),
-			fmt.Sprintf("%s says the same as %s at %s", text(winner), text(old), at), "keep one")
+	why := "they are two spellings of one setting"
+	same := slices.EqualFunc(old.Args(), winner.Args(), func(a, b syntax.Word) bool { return a.Text == b.Text })
+	switch {
+	case opposite(old.Keyword(), winner.Keyword()):
+		why = "one undoes the other"
+	case same:
+		c.reportAs(finding.Note, winner.Pos().Place(), fmt.Sprintf("%s says the same as %s at %s", text(winner), text(old), at), "keep one")
 		return
 	}
 	c.report(winner.Pos().Place(),
-		fmt.Sprintf("%s overrides %s at %s: both set %s, and the later line counts", text(winner), text(old), at, what),
+		fmt.Sprintf("%s overrides %s at %s: %s, and the later line counts", text(winner), text(old), at, why),
 		fmt.Sprintf("remove the line that is not meant, %q or %q", text(old), text(winner)))
 }
 

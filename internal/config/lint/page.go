@@ -38,7 +38,8 @@ var pageFiles embed.FS
 // missing, and one that begins with #! is executable. <NUL> is that byte, and
 // <x*2000> stands for 2000 times x. Rules about two nodes have
 // bad-a.conf and bad-b.conf instead, and good-a.conf and good-b.conf; those
-// about the host have a host.txt that the examples are checked against.
+// about the host have a host.txt (see ParseHost) that the examples are checked
+// against; where a host-good.txt is, the good ones are checked against that.
 type Page struct {
 	ID, Rule   string
 	Severity   finding.Severity

@@ -109,12 +109,28 @@ func allFindings(p *Page, names []string) []finding.Finding {
 		cfg, tree, fs := config.Load(files, name, config.Options{ConfigID: id})
 		all = append(all, fs...)
 		all = append(all, Check(cfg, tree)...)
+		if text := hostOf(p, name); text != "" {
+			host, err := ParseHost(text)
+			if err != nil {
+				panic(fmt.Sprintf("%s: the host of %s: %v", p.ID, name, err))
+			}
+			all = append(all, CheckHost(cfg, tree, host)...)
+		}
 		nodes = append(nodes, Node{Name: id, Config: cfg, Tree: tree})
 	}
 	if len(nodes) == 2 {
 		all = append(all, CheckPair(nodes[0], nodes[1])...)
 	}
 	return all
+}
+
+// hostOf is the host that an example is checked against, "" for none.
+func hostOf(p *Page, example string) string {
+	text, _ := p.File("host.txt")
+	if good, ok := p.File("host-good.txt"); ok && strings.HasPrefix(example, "good") {
+		return good
+	}
+	return text
 }
 
 // TestEveryTrap wants a page for each of keepalived's 113 traps.

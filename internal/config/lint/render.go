@@ -75,7 +75,7 @@ func caption(file string) string {
 	case file == "bad-b.conf":
 		return "On the other"
 	case file == "host.txt":
-		return "With a host where"
+		return "On the host"
 	case file == "bad.conf" || strings.HasPrefix(file, "bad-"):
 		return "Found in"
 	}

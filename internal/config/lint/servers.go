@@ -3,7 +3,8 @@ package lint
 import (
 	"fmt"
 	"net/netip"
-	"time"
+	"slices"
+	"strings"
 
 	"github.com/kaname-lb/kaname/internal/config"
 	"github.com/kaname-lb/kaname/internal/config/syntax"
@@ -11,27 +12,43 @@ import (
 	"github.com/kaname-lb/kaname/internal/lvs"
 )
 
-var serverRules = []rule{
+var serverRules = slices.Concat(farmRules, forwardRules, scheduleRules, checkRules, mailRules)
+
+// farmRules are about which servers a service has.
+var farmRules = []rule{
 	{"server-without-check", finding.Warning, serverWithoutCheck},
-	{"slow-detection", finding.Note, slowDetection},
-	{"no-alpha", finding.Note, noAlpha},
-	{"check-longer-than-period", finding.Note, checkLongerThanPeriod},
-	{"sample-digest", finding.Warning, sampleDigest},
+	{"no-weight", finding.Warning, noWeight},
+	{"threshold-order", finding.Warning, thresholdOrder},
+	{"quorum-needs-all", finding.Note, quorumNeedsAll},
 	{"sorry-is-real", finding.Warning, sorryIsReal},
 	{"server-is-virtual", finding.Warning, serverIsVirtual},
-	{"nat-same-subnet", finding.Note, natSameSubnet},
-	{"virtual-address-unknown", finding.Note, virtualAddressUnknown},
+	{"server-is-director", finding.Warning, serverIsDirector},
+}
+
+// eachServer calls fn for every real server.
+func (c *checker) eachServer(fn func(vs *config.VirtualServer, rs *config.RealServer)) {
+	for _, vs := range c.cfg.VirtualServers {
+		for _, rs := range vs.RealServers {
+			fn(vs, rs)
+		}
+	}
+}
+
+// serverText is a real server as the file writes it.
+func serverText(a netip.Addr, port uint16) string {
+	if port == 0 {
+		return a.String()
+	}
+	return fmt.Sprintf("%s %d", a, port)
 }
 
 // serverWithoutCheck: a real server without a checker is always up.
 func serverWithoutCheck(c *checker) {
-	for _, vs := range c.cfg.VirtualServers {
-		for _, rs := range vs.RealServers {
-			if len(rs.Checkers) == 0 {
-				c.report(rs.Where, fmt.Sprintf("real_server %s %d has no check that runs: it gets traffic even when it is dead", rs.Addr, rs.Port), checkFor(vs.Protocol))
-			}
+	c.eachServer(func(vs *config.VirtualServer, rs *config.RealServer) {
+		if len(rs.Checkers) == 0 {
+			c.report(rs.Where, fmt.Sprintf("real_server %s has no check that runs: it gets traffic even when it is dead", serverText(rs.Addr, rs.Port)), checkFor(vs.Protocol))
 		}
-	}
+	})
 }
 
 // checkFor is a check that suits any server of the protocol.
@@ -42,106 +59,76 @@ func checkFor(p lvs.Protocol) string {
 	return "MISC_CHECK { misc_path \"COMMAND\" }, a command that asks the service and exits 0 when it is well"
 }
 
-// slowDetection: nobody chose the 60 seconds.
-func slowDetection(c *checker) {
-	given := map[string]bool{} // places of virtual servers that have a delay_loop somewhere
-	c.blocks(func(path string, block *syntax.Statement) {
-		if path == "virtual_server" && hasKeyword(block, "delay_loop") {
-			given[block.Pos().Place().String()] = true
+// noWeight: a service whose servers all have weight 0 takes no connection.
+func noWeight(c *checker) {
+	for _, vs := range c.cfg.VirtualServers {
+		if len(vs.RealServers) == 0 || slices.ContainsFunc(vs.RealServers, func(rs *config.RealServer) bool { return rs.Weight != 0 || sets(rs) }) {
+			continue
+		}
+		at, _ := c.line(vs.RealServers[0].Where, "weight")
+		c.reportFor(at, fmt.Sprintf("virtual_server %s: all its servers have weight 0, so no new connection is taken (keepalived -t says only that it lowers the quorum to 0)", vs.Name),
+			countOf(len(vs.RealServers), "real_server")+", all of weight 0", "weight 1")
+	}
+}
+
+// sets reports whether a check of the server gives it its weight.
+func sets(rs *config.RealServer) bool {
+	return slices.ContainsFunc(rs.Checkers, func(ch *config.Checker) bool { return ch.MiscDynamic || ch.Kind == config.FileCheck })
+}
+
+func countOf(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// thresholdOrder: IPVS stops sending at the upper threshold and starts again
+// below the lower one.
+func thresholdOrder(c *checker) {
+	c.eachServer(func(_ *config.VirtualServer, rs *config.RealServer) {
+		at, given := c.line(rs.Where, "lthreshold")
+		up, down := rs.UpperThreshold, rs.LowerThreshold
+		switch {
+		case !given || down == 0:
+		case up == 0:
+			c.report(at, fmt.Sprintf("real_server %s: lthreshold %d without uthreshold does nothing: the server is never overloaded", serverText(rs.Addr, rs.Port), down), fmt.Sprintf("uthreshold %d, or no lthreshold", down*4/3+1))
+		case down >= up:
+			upper, _ := c.line(rs.Where, "uthreshold")
+			c.reportFor(at, fmt.Sprintf("real_server %s: lthreshold %d is not below uthreshold %d: a server that was full gets connections again at once, so the pause that was meant does not happen", serverText(rs.Addr, rs.Port), down, up),
+				fmt.Sprintf("uthreshold %d at %s", up, upper), fmt.Sprintf("lthreshold %d", up*3/4))
 		}
 	})
+}
+
+// quorumNeedsAll: the first server that fails costs the service all of them.
+func quorumNeedsAll(c *checker) {
 	for _, vs := range c.cfg.VirtualServers {
-		if !given[vs.Where.String()] && vs.DelayLoop == time.Minute && checked(vs) {
-			c.report(vs.Where, fmt.Sprintf("virtual_server %s: without delay_loop a dead server is noticed after 60 s or more", vs.Name), "delay_loop 5")
-		}
-	}
-}
-
-// hasKeyword reports whether a block has the keyword, at any depth.
-func hasKeyword(block *syntax.Statement, kw string) bool {
-	for _, st := range block.Block.Body {
-		if st.Keyword() == kw || st.Block != nil && hasKeyword(st, kw) {
-			return true
-		}
-	}
-	return false
-}
-
-func checked(vs *config.VirtualServer) bool {
-	for _, rs := range vs.RealServers {
-		if len(rs.Checkers) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// noAlpha: servers start as up.
-func noAlpha(c *checker) {
-	for _, vs := range c.cfg.VirtualServers {
-		alpha := vs.Alpha
+		total, least := 0, 0
 		for _, rs := range vs.RealServers {
-			for _, ch := range rs.Checkers {
-				alpha = alpha || ch.Alpha
+			total += rs.Weight
+			if rs.Weight > 0 && (least == 0 || rs.Weight < least) {
+				least = rs.Weight
 			}
 		}
-		if !alpha && checked(vs) {
-			c.report(vs.Where, fmt.Sprintf("virtual_server %s: without alpha a server that is dead at the start gets traffic until its first check fails, up to %s", vs.Name, vs.Warmup), "alpha")
+		at, given := c.line(vs.Where, "quorum")
+		// At the quorum less hysteresis the service is still up.
+		if !given || vs.Sorry == nil || least == total || total-least >= vs.Quorum-vs.Hysteresis {
+			continue
 		}
-	}
-}
-
-// checkLongerThanPeriod: a server that hangs is found out late.
-func checkLongerThanPeriod(c *checker) {
-	for _, vs := range c.cfg.VirtualServers {
-		for _, rs := range vs.RealServers {
-			for _, ch := range rs.Checkers {
-				if ch.Kind != config.MiscCheck && ch.ConnectTimeout > ch.DelayLoop {
-					c.report(ch.Where, fmt.Sprintf("connect_timeout %s is longer than delay_loop %s: a server that hangs is noticed after %s", ch.ConnectTimeout, ch.DelayLoop, hang(ch)), "connect_timeout 3")
-				}
-			}
-		}
-	}
-}
-
-// hang is how long a server that swallows packets goes unnoticed, at least.
-func hang(ch *config.Checker) time.Duration {
-	return ch.ConnectTimeout*time.Duration(ch.Retry+1) + ch.DelayBeforeRetry*time.Duration(ch.Retry)
-}
-
-// sampleDigests are the digests of keepalived's sample files, which no page
-// of anybody else has.
-var sampleDigests = map[string]bool{
-	"ff20ad2481f97b1754ef3e12ecd3a9cc": true,
-	"9b3a0c85a887a256d6939da88aabd8cd": true,
-	"640205b7b0fc66c1ea91c463fac6334c": true,
-	"640205b7b0fc66c1ea91c463fac6334d": true,
-}
-
-// sampleDigest: the check can never pass.
-func sampleDigest(c *checker) {
-	for _, vs := range c.cfg.VirtualServers {
-		for _, rs := range vs.RealServers {
-			for _, ch := range rs.Checkers {
-				for _, u := range ch.URLs {
-					if sampleDigests[u.Digest] {
-						c.report(u.Where, fmt.Sprintf("url %s: the digest is the one of keepalived's sample file, so the check can never pass", u.Path), "status_code 200 instead of digest")
-					}
-				}
-			}
-		}
+		c.reportFor(at, fmt.Sprintf("virtual_server %s: one server down is below the quorum, and all traffic goes to the sorry_server although others are well", vs.Name),
+			fmt.Sprintf("quorum %d, hysteresis %d, total weight %d; sorry_server at %s", vs.Quorum, vs.Hysteresis, total, vs.Sorry.Where), "quorum 1, if the sorry_server is for when no server is left")
 	}
 }
 
 // sorryIsReal: when it recovers, the server is in the table already.
 func sorryIsReal(c *checker) {
-	for _, vs := range c.cfg.VirtualServers {
-		for _, rs := range vs.RealServers {
-			if vs.Sorry != nil && vs.Sorry.Addr == rs.Addr && vs.Sorry.Port == rs.Port {
-				c.report(vs.Sorry.Where, fmt.Sprintf("sorry_server %s %d is a real_server too, at %s", rs.Addr, rs.Port, rs.Where), "another server")
-			}
+	c.eachServer(func(vs *config.VirtualServer, rs *config.RealServer) {
+		if vs.Sorry != nil && vs.Sorry.Addr == rs.Addr && vs.Sorry.Port == rs.Port {
+			c.reportFor(vs.Sorry.Where, fmt.Sprintf("sorry_server %s is one of the real_servers: it is there for when they are all down, and would be down too; when it recovers, keepalived adds an entry that is there already", serverText(rs.Addr, rs.Port)),
+				fmt.Sprintf("real_server at %s", rs.Where), "sorry_server on another host or port")
 		}
-	}
+	})
 }
 
 // serverIsVirtual: packets to it come back to the director.
@@ -149,69 +136,74 @@ func serverIsVirtual(c *checker) {
 	vips := c.virtualAddresses()
 	for _, vs := range c.cfg.VirtualServers {
 		for _, e := range vs.Endpoints {
-			vips[e.Addr] = true
-		}
-	}
-	for _, vs := range c.cfg.VirtualServers {
-		for _, rs := range vs.RealServers {
-			if vips[rs.Addr] {
-				c.report(rs.Where, fmt.Sprintf("real_server %s is a virtual address: what is sent there comes back to a director", rs.Addr), "the server's own address")
+			if _, ok := vips[e.Addr]; !ok {
+				vips[e.Addr] = e.Where
 			}
 		}
 	}
+	c.eachServer(func(_ *config.VirtualServer, rs *config.RealServer) {
+		if at, ok := vips[rs.Addr]; ok && rs.Addr.IsValid() {
+			c.reportFor(rs.Where, fmt.Sprintf("real_server %s is a virtual address: what is sent there comes back to a director", rs.Addr), fmt.Sprintf("virtual address at %s", at), "the server's own address")
+		}
+	})
 }
 
-func (c *checker) virtualAddresses() map[netip.Addr]bool {
-	vips := map[netip.Addr]bool{}
-	for _, in := range c.cfg.Instances {
-		for _, list := range [][]config.Address{in.Addresses, in.Excluded} {
-			for _, a := range list {
-				vips[a.Prefix.Addr()] = true
-			}
+// virtualAddresses are the addresses that instances and static_ipaddress put on
+// the host, and where.
+func (c *checker) virtualAddresses() map[netip.Addr]config.Where {
+	vips := map[netip.Addr]config.Where{}
+	for _, a := range c.addresses() {
+		if _, ok := vips[a.Prefix.Addr()]; !ok {
+			vips[a.Prefix.Addr()] = a.Where
 		}
 	}
 	return vips
 }
 
-// natSameSubnet: clients of that subnet are answered directly by the server,
-// past the director that has to put the virtual address back.
-func natSameSubnet(c *checker) {
-	for _, vs := range c.cfg.VirtualServers {
-		for _, in := range c.cfg.Instances {
-			for _, a := range in.Addresses {
-				c.natInside(vs, a)
-			}
-		}
+func (c *checker) addresses() []config.Address {
+	var all []config.Address
+	for _, in := range c.cfg.Instances {
+		all = append(append(all, in.Addresses...), in.Excluded...)
 	}
+	return append(all, c.cfg.StaticAddresses...)
 }
 
-func (c *checker) natInside(vs *config.VirtualServer, a config.Address) {
-	serves := false
-	for _, e := range vs.Endpoints {
-		serves = serves || e.Addr == a.Prefix.Addr()
-	}
-	if !serves || a.Prefix.Bits() == a.Prefix.Addr().BitLen() {
-		return
-	}
-	for _, rs := range vs.RealServers {
-		if rs.Method == lvs.NAT && a.Prefix.Contains(rs.Addr) {
-			c.report(rs.Where, fmt.Sprintf("real_server %s is in the virtual address's own network %s: it answers clients there directly, past the director, and they drop the answer", rs.Addr, a.Prefix.Masked()),
-				"servers in a network of their own with the director as gateway, or lb_kind DR")
+// serverIsDirector: with DR or TUN the other director takes the packet for a
+// new one of the service and balances it again.
+func serverIsDirector(c *checker) {
+	directors := c.directors()
+	c.eachServer(func(_ *config.VirtualServer, rs *config.RealServer) {
+		d := directors[rs.Addr.String()]
+		if d != nil && (rs.Method == lvs.DR || rs.Method == lvs.TUN) {
+			c.reportFor(rs.Where, fmt.Sprintf("real_server %s is a director itself: while it is the backup it has the service too, and balances packets that it gets by %s again, so that they can go back and forth between the two until their TTL ends", rs.Addr, rs.Method),
+				fmt.Sprintf("%s at %s", text(d), d.Pos().Place()), "servers on other hosts, or lb_kind NAT to a port of its own")
 		}
-	}
+	})
 }
 
-// virtualAddressUnknown: nothing here puts the address on the host.
-func virtualAddressUnknown(c *checker) {
-	vips := c.virtualAddresses()
-	if len(vips) == 0 {
-		return
-	}
-	for _, vs := range c.cfg.VirtualServers {
-		for _, e := range vs.Endpoints {
-			if e.Addr.IsValid() && !vips[e.Addr] {
-				c.report(e.Where, fmt.Sprintf("%s is a virtual address of no vrrp_instance; it works only if the host has it otherwise", e.Addr), "add it to virtual_ipaddress")
+// directors are the lines that give an address of this director or of another
+// one, by the address.
+func (c *checker) directors() map[string]*syntax.Statement {
+	all := map[string]*syntax.Statement{}
+	c.inBlocks("vrrp_instance", func(block *syntax.Statement) {
+		for _, st := range block.Block.Body {
+			switch kw := st.Keyword(); {
+			case (kw == "unicast_src_ip" || kw == "mcast_src_ip") && len(st.Words) > 1:
+				all[st.Words[1].Text] = st
+			case kw == "unicast_peer" && st.Block != nil:
+				for _, peer := range st.Block.Body {
+					all[peer.Keyword()] = peer
+				}
 			}
 		}
+	})
+	return all
+}
+
+// joined lists words, the last after "and".
+func joined(words []string) string {
+	if n := len(words); n > 1 {
+		return strings.Join(words[:n-1], ", ") + " and " + words[n-1]
 	}
+	return strings.Join(words, "")
 }

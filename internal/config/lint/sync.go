@@ -18,6 +18,7 @@ var syncRules = []rule{
 	{"sync-scope", finding.Note, syncScope},
 	{"sync-without-servers", finding.Note, syncWithoutServers},
 	{"sync-without-daemon", finding.Note, syncWithoutDaemon},
+	{"sync-late", finding.Note, syncLate},
 }
 
 // sync returns the sync daemon and where it sends to, nil without one.
@@ -143,4 +144,28 @@ func syncWithoutDaemon(c *checker) {
 	if !first.IsZero() {
 		c.reportFor(first, "no connection is synchronised, so the sync settings do nothing", "no lvs_sync_daemon in global_defs", "global_defs { lvs_sync_daemon eth0 VI_1 }")
 	}
+}
+
+// syncLate: IPVS's own rules announce a connection when it has lasted.
+func syncLate(c *checker) {
+	s, _ := c.sync()
+	rules := c.cfg.Kaname.Sync.Rules
+	if s == nil || rules.AtOnce {
+		return
+	}
+	var at *syntax.Statement
+	c.inBlocks("kaname", func(block *syntax.Statement) {
+		if st := keyword(block, "sync_at_once"); st != nil {
+			at = st
+		}
+	})
+	if at == nil {
+		return
+	}
+	when, evidence := "only when its state changes, or for the first time long after it began", "no sync_threshold"
+	if rules.Threshold > 0 {
+		when = fmt.Sprintf("not before its packet %d", rules.Threshold)
+		evidence = fmt.Sprintf("sync_threshold %d %d", rules.Threshold, rules.Period)
+	}
+	c.reportFor(at.Pos().Place(), fmt.Sprintf("with sync_at_once off a connection is announced %s: a failover before that cuts it, and shorter ones are never known to the backup", when), evidence, "sync_at_once on, unless the wire has to look as IPVS's own")
 }

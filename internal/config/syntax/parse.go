@@ -11,7 +11,7 @@ import (
 // Parse reads the named file with everything it includes. The tree is never
 // nil and holds whatever could be read; all problems are in the findings.
 func Parse(files Files, path string, o Options) (*Tree, []finding.Finding) {
-	p := &parser{files: files, o: o, lim: o.Limits.withDefaults(), defs: map[string]*definition{}, tree: &Tree{lines: map[string][]string{}}}
+	p := &parser{files: files, o: o, lim: o.Limits.withDefaults(), defs: map[string]*definition{}, marked: map[string]bool{}, tree: &Tree{lines: map[string][]string{}}}
 	p.frames = []frame{{body: &p.tree.Body, kind: Block}}
 	if o.StrictIncludes {
 		p.strict = strictAll
@@ -48,6 +48,7 @@ type parser struct {
 	file   string   // being read
 	stack  []string // files being read, outermost first
 	strict strictness
+	marked map[string]bool // ids of @ID lines
 	frames []frame
 	// seen are the blocks of text that the work so far has cost.
 	lines, bytes int
@@ -185,6 +186,8 @@ func (p *parser) condition(t text) (text, bool) {
 	id, negated := t.s[1:n], false
 	if strings.HasPrefix(id, "^") {
 		id, negated = id[1:], true
+	} else {
+		p.mark(id, t)
 	}
 	if (id == "kaname" || id == p.o.ConfigID) == negated {
 		return t, false
@@ -194,6 +197,14 @@ func (p *parser) condition(t text) (text, bool) {
 		p.report(finding.Warning, "second-mark", t.pos(0), "a line has only one @ mark; the second one is read as a keyword", "one mark per line")
 	}
 	return t, true
+}
+
+// mark notes the id of a conditional line.
+func (p *parser) mark(id string, t text) {
+	if id != "kaname" && !p.marked[id] {
+		p.marked[id] = true
+		p.tree.Marks = append(p.tree.Marks, Mark{ID: id, Kept: id == p.o.ConfigID, Where: t.pos(0).Place()})
+	}
 }
 
 // line handles one line without its comment: sequences, definitions, includes,

@@ -67,8 +67,18 @@ type Tree struct {
 	// Files are the named file and every file it included, in reading order.
 	Files []string
 	Body  []*Statement
+	// Marks are the ids of @ID lines, kaname's own and negated ones aside, each
+	// where it stands first.
+	Marks []Mark
 
 	lines map[string][]string
+}
+
+// Mark is an id of conditional lines. Kept says that it is the ConfigID.
+type Mark struct {
+	ID    string
+	Kept  bool
+	Where finding.Place
 }
 
 // SourceLine returns the text of the physical line at p, "" when there is none.

@@ -29,8 +29,25 @@ type Spec struct {
 	Release func() []string
 	// Keeper starts a keeper for the running director pid.
 	Keeper func(fd, pid int) []string
-	Log    *slog.Logger
+	// Serving is called once, when a director of this keeper serves for the first
+	// time; nil for nobody. It is not called by a keeper that adopts one.
+	Serving func()
+	// NoRestart: a director that dies is not replaced; what it left is released.
+	NoRestart bool
+	Log       *slog.Logger
 }
+
+// Signals that a director answers with a dump, by keepalived's numbers: those
+// that glibc gives SIGRTMAX-1 and SIGRTMIN+2.
+const (
+	SignalData       = unix.SIGUSR1
+	SignalStats      = unix.SIGUSR2
+	SignalStatsClear = unix.Signal(63)
+	SignalJSON       = unix.Signal(36)
+)
+
+// DumpSignals are all of them; a keeper passes them on.
+var DumpSignals = []os.Signal{SignalData, SignalStats, SignalStatsClear, SignalJSON}
 
 // Run starts a director and keeps it alive. It returns the exit status of the
 // director that ended in an orderly way.
@@ -105,7 +122,7 @@ type keeper struct {
 func newKeeper(spec Spec) *keeper {
 	k := &keeper{spec: spec, signals: make(chan os.Signal, 8)}
 	// SIGPIPE too: who reads the log may go away, and the director goes on.
-	signal.Notify(k.signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE)
+	signal.Notify(k.signals, append([]os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE}, DumpSignals...)...)
 	return k
 }
 
@@ -142,6 +159,10 @@ func (k *keeper) loop() (int, error) {
 			}
 			return 1, errors.New("the director died while stopping; its addresses were released")
 		}
+		if k.spec.NoRestart {
+			k.release()
+			return 1, errors.New("the director died and is not restarted, as asked for")
+		}
 		if err := k.restart(); err != nil {
 			k.release()
 			return 1, err
@@ -161,6 +182,7 @@ func (k *keeper) serve() (code int, orderly bool) {
 			case m.ready:
 				k.ready = true
 				k.tell(daemon.SdNotifyReady)
+				k.serving()
 			case m.bye:
 				code, orderly = m.code, true
 			case m.gone:
@@ -175,6 +197,13 @@ func (k *keeper) serve() (code int, orderly bool) {
 			k.spec.Log.Error("the director does not stop: killing it", "pid", k.pid)
 			k.kill(unix.SIGKILL)
 		}
+	}
+}
+
+func (k *keeper) serving() {
+	if k.spec.Serving != nil {
+		k.spec.Serving()
+		k.spec.Serving = nil
 	}
 }
 

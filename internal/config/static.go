@@ -1,0 +1,147 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kaname-lb/kaname/internal/config/syntax"
+)
+
+// static builds the blocks at root that stand beside the instances: what is
+// always there, and how links and announcements are treated.
+func (b *builder) static(l *line) bool {
+	switch l.kw {
+	case "track_group":
+		b.trackGroup(l)
+	case "garp_group":
+		b.garpGroup(l)
+	case "static_ipaddress":
+		b.staticAddresses(l)
+	case "interface_up_down_delays":
+		l.values(func(l *line) { b.linkDelay(l) })
+	case "linkbeat_interfaces":
+		l.values(func(l *line) { b.linkbeat(l) })
+	default:
+		return false
+	}
+	return true
+}
+
+// trackGroup builds a track_group.
+func (b *builder) trackGroup(l *line) {
+	name, ok := l.name()
+	if !ok {
+		return
+	}
+	g := &TrackGroup{Where: l.st.Pos().Place(), Name: name}
+	var first syntax.Pos
+	var at map[string]Where
+	l.each(g, func(l *line) bool {
+		at = l.onceMembers(&g.Members, &first, at)
+		return true
+	})
+	if i := slices.IndexFunc(b.cfg.TrackGroups, func(o *TrackGroup) bool { return o.Name == name }); i >= 0 {
+		l.warn("duplicate-name", fmt.Sprintf("track_group %s is defined again; the first one, at %s, stays and this block is ignored", name, b.cfg.TrackGroups[i].Where), "give it another name")
+		return
+	}
+	b.cfg.TrackGroups = append(b.cfg.TrackGroups, g)
+}
+
+// finishTrackGroups drops members that do not exist and groups without any.
+func (b *builder) finishTrackGroups() {
+	b.cfg.TrackGroups = slices.DeleteFunc(b.cfg.TrackGroups, func(g *TrackGroup) bool {
+		g.Members = slices.DeleteFunc(g.Members, func(m string) bool {
+			unknown := b.byName[m] == nil
+			if unknown {
+				b.warnAt("sync-group-member", g.Where, fmt.Sprintf("track_group %s: there is no vrrp_instance %s; it is ignored", g.Name, m), "")
+			}
+			return unknown
+		})
+		if len(g.Members) == 0 {
+			b.warnAt("sync-group-empty", g.Where, fmt.Sprintf("track_group %s has no members and is left out", g.Name), "group { INSTANCE }")
+		}
+		return len(g.Members) == 0
+	})
+}
+
+// staticAddresses reads static_ipaddress.
+func (b *builder) staticAddresses(l *line) {
+	l.values(func(l *line) {
+		a, ok := b.vip(l, &Address{Dev: b.cfg.Global.DefaultInterface}, true)
+		if !ok {
+			return
+		}
+		b.cfg.StaticAddresses = append(b.cfg.StaticAddresses, a)
+	})
+}
+
+// garpGroup builds a garp_group. An interface is in one group only.
+func (b *builder) garpGroup(l *line) {
+	g := &GARPGroup{Where: l.st.Pos().Place()}
+	l.each(g, func(l *line) bool {
+		switch l.kw {
+		case "interface":
+			b.garpMember(l, g)
+		case "interfaces":
+			n := len(g.Interfaces)
+			l.values(func(l *line) {
+				for l.left() > 0 {
+					b.garpMember(l, g)
+				}
+			})
+			if len(g.Interfaces) == n {
+				l.warn("empty-block", "the block interfaces adds no interface", "interfaces { eth0 }")
+			}
+		default:
+			return false
+		}
+		return true
+	})
+	b.cfg.GARPGroups = append(b.cfg.GARPGroups, g)
+}
+
+func (b *builder) garpMember(l *line, g *GARPGroup) {
+	at := l.st.Words[min(l.next, len(l.st.Words)-1)].Pos
+	var name string
+	if !l.iface(&name) {
+		return
+	}
+	for _, o := range append(slices.Clone(b.cfg.GARPGroups), g) {
+		if slices.Contains(o.Interfaces, name) {
+			b.warn("repeated-first", at, fmt.Sprintf("%s is in the garp_group at %s already; it is ignored here", name, o.Where), "one garp_group for each interface")
+			return
+		}
+	}
+	g.Interfaces = append(g.Interfaces, name)
+}
+
+// linkDelay reads IFNAME DOWN_SECS [UP_SECS]; the last line of an interface
+// counts.
+func (b *builder) linkDelay(l *line) {
+	d := LinkDelay{Where: l.st.Pos().Place()}
+	if !l.iface(&d.Interface) {
+		l.next = len(l.st.Words)
+		return
+	}
+	const most = 255 * time.Second
+	if !l.seconds(&d.Down, 0, most) || l.left() > 0 && !l.seconds(&d.Up, 0, most) {
+		l.next = len(l.st.Words)
+		return
+	}
+	b.cfg.LinkDelays = slices.DeleteFunc(b.cfg.LinkDelays, func(o LinkDelay) bool { return o.Interface == d.Interface })
+	b.cfg.LinkDelays = append(b.cfg.LinkDelays, d)
+}
+
+// linkbeat reads IFNAME [MII|ETHTOOL|IOCTL].
+func (b *builder) linkbeat(l *line) {
+	p := Linkbeat{Where: l.st.Pos().Place()}
+	if !l.iface(&p.Interface) {
+		l.next = len(l.st.Words)
+		return
+	}
+	if l.left() > 0 {
+		b.choice(l, &p.Method, "MII", "ETHTOOL", "IOCTL")
+	}
+	b.cfg.Linkbeat = append(b.cfg.Linkbeat, p)
+}
