@@ -69,9 +69,10 @@ var wings = map[string][]string{
 	"director/notify":     {"process"},
 	"director/statedump":  {"config"},
 	"director/keeper":     {},
+	"diagnose/observe":    {"config/lint", "process", "hostnet"},
 	"api":                 {},
 	"lab":                 {},
-	"cli":                 {"director", "director/keeper", "config/...", "api", "lab", "process", "cli/ipvsadm", "cli/keepalived", "connsync", "connsync/session", "connsync/watch", "connsync/screen"},
+	"cli":                 {"director", "director/keeper", "config/...", "api", "lab", "process", "cli/ipvsadm", "cli/keepalived", "connsync", "connsync/session", "connsync/watch", "connsync/screen", "diagnose/observe"},
 	"cli/ipvsadm":         {},
 	"cli/keepalived":      {"config"},
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -42,59 +43,72 @@ func (r *checkReport) verdict() string {
 	return "refused"
 }
 
+// checkFlags are the options of check.
+type checkFlags struct {
+	asJSON, asSARIF, strict bool
+	rule                    string
+	ids                     []string
+	host                    hostFlags
+}
+
 func newCheck(a *app) *cobra.Command {
-	var asJSON, asSARIF, strict bool
-	var ids []string
-	var rule string
+	var o checkFlags
 	c := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Say what is wrong with a configuration and what will really happen",
 		Long: "check reads keepalived.conf files with all they include and prints what it finds:\n" +
 			"errors (the file would be refused), warnings (without effect, or not what was\n" +
 			"meant) and notes. Two or more files are also compared as nodes of one cluster.\n" +
-			"Nothing on this host is changed or asked.\n\n" +
+			"With --host it also asks this host: interfaces, addresses, scripts, the packet\n" +
+			"filter. Nothing on it is changed.\n\n" +
 			"Exit status: 0 no errors, 1 errors, 2 warnings with --strict.",
-		RunE: func(_ *cobra.Command, files []string) error {
-			switch {
-			case rule != "" && len(files) > 0:
-				return usageError("check --explain takes no files")
-			case rule != "":
-				return a.explain(rule)
-			case len(files) == 0:
-				return usageError("check needs the configuration FILE...")
-			}
-			nodes, err := a.nodes(files, ids)
-			if err != nil {
-				return err
-			}
-			reports := a.checkNodes(nodes)
-			var all []finding.Finding
-			for _, r := range reports {
-				all = append(all, r.Findings...)
-			}
-			print := func() error { return a.printReports(reports, asJSON) }
-			if asSARIF {
-				print = func() error { return writeSARIF(a.env.Stdout, all) }
-			}
-			if err := print(); err != nil {
-				return err
-			}
-			switch worst := finding.Worst(all); {
-			case worst == finding.Error:
-				return &exitError{code: ExitFailed}
-			case worst == finding.Warning && strict:
-				return &exitError{code: ExitWarnings}
-			}
-			return nil
-		},
+		RunE: func(c *cobra.Command, files []string) error { return a.check(c.Context(), o, files) },
 	}
 	f := c.Flags()
-	f.BoolVar(&asJSON, "json", false, "print the findings as JSON")
-	f.BoolVar(&asSARIF, "sarif", false, "print the findings as SARIF 2.1.0, for code hosts and editors")
-	f.StringVar(&rule, "explain", "", "print the page of `RULE`: K062, or its name; all lists them")
-	f.BoolVar(&strict, "strict", false, "exit 2 when there are warnings")
-	f.StringArrayVar(&ids, "config-id", nil, "`ID` that @ID lines are compared with (default the host name up to the first dot); once, or once for each file")
+	f.BoolVar(&o.asJSON, "json", false, "print the findings as JSON")
+	f.BoolVar(&o.asSARIF, "sarif", false, "print the findings as SARIF 2.1.0, for code hosts and editors")
+	f.StringVar(&o.rule, "explain", "", "print the page of `RULE`: K062, or its name; all lists them")
+	f.BoolVar(&o.strict, "strict", false, "exit 2 when there are warnings")
+	f.StringArrayVar(&o.ids, "config-id", nil, "`ID` that @ID lines are compared with (default the host name up to the first dot); once, or once for each file")
+	o.host.add(c)
 	return c
+}
+
+func (a *app) check(ctx context.Context, o checkFlags, files []string) error {
+	switch {
+	case o.rule != "" && len(files) > 0:
+		return usageError("check --explain takes no files")
+	case o.rule != "":
+		return a.explain(o.rule)
+	case len(files) == 0:
+		return usageError("check needs the configuration FILE...")
+	}
+	nodes, err := a.nodes(files, o.ids)
+	if err != nil {
+		return err
+	}
+	if done, err := a.checkHost(ctx, o.host, nodes); done || err != nil {
+		return err
+	}
+	reports := a.checkNodes(nodes)
+	var all []finding.Finding
+	for _, r := range reports {
+		all = append(all, r.Findings...)
+	}
+	print := func() error { return a.printReports(reports, o.asJSON) }
+	if o.asSARIF {
+		print = func() error { return writeSARIF(a.env.Stdout, all) }
+	}
+	if err := print(); err != nil {
+		return err
+	}
+	switch worst := finding.Worst(all); {
+	case worst == finding.Error:
+		return &exitError{code: ExitFailed}
+	case worst == finding.Warning && o.strict:
+		return &exitError{code: ExitWarnings}
+	}
+	return nil
 }
 
 func (a *app) loadOptions(id string) config.Options {

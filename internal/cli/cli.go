@@ -16,7 +16,9 @@ import (
 	"github.com/kaname-lb/kaname/internal/api"
 	"github.com/kaname-lb/kaname/internal/cli/keepalived"
 	"github.com/kaname-lb/kaname/internal/config/configio"
+	"github.com/kaname-lb/kaname/internal/config/lint"
 	"github.com/kaname-lb/kaname/internal/config/syntax"
+	"github.com/kaname-lb/kaname/internal/diagnose/observe"
 )
 
 // Exit statuses, described in docs/exit-codes.md with those of `kaname run`
@@ -47,6 +49,10 @@ type Env struct {
 	HostOf func(ctx context.Context, a netip.Addr) string
 	// Host is what `keepalived -t` asks.
 	Host keepalived.Host
+	// Observe is what `check --host` asks.
+	Observe func(context.Context, lint.Questions) lint.Host
+	// Root says that the user may ask everything.
+	Root bool
 }
 
 // OSEnv returns the Env of this process.
@@ -64,7 +70,9 @@ func OSEnv() Env {
 			}
 			return strings.TrimSuffix(names[0], ".")
 		},
-		Host: thisHost(),
+		Host:    thisHost(),
+		Observe: observe.Host,
+		Root:    os.Geteuid() == 0,
 	}
 }
 

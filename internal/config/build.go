@@ -121,13 +121,18 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 		if l.key.Shape == syntax.Plain && st.Block != nil {
 			b.warn("unexpected-block", st.Pos(), l.kw+" takes no { }; the block is skipped (keepalived would read it as part of the enclosing one, and end that at the })", "remove the braces and what stands between them")
 		}
-		l.first = firsts[l.kw]
+		if l.key.Repeat == RepeatFirst {
+			l.first = firsts[l.kw]
+		}
 		told := len(b.findings)
 		if !handle(l) && !l.set(dst) {
 			l.unsupported("")
 			continue
 		}
-		if l.key.Repeat == RepeatFirst && !l.first.IsValid() && l.refused == 0 {
+		if l.key.Repeat == RepeatReplace && firsts[l.kw].IsValid() {
+			l.warn("repeated-keyword", fmt.Sprintf("%s is given again; it replaces the one at %s", l.kw, firsts[l.kw].Place()), "keep one")
+		}
+		if (l.key.Repeat == RepeatFirst && !l.first.IsValid() || l.key.Repeat == RepeatReplace) && l.refused == 0 {
 			if firsts == nil {
 				firsts = map[string]syntax.Pos{}
 			}

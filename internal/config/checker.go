@@ -40,11 +40,17 @@ func (b *builder) checker(l *line, rs *realServer) bool {
 	}
 	l.each(c.Checker, func(l *line) bool { return b.checkerKeyword(l, c) })
 	if what, fix := c.useless(rs); what != "" {
+		l.told = true
 		l.warn("checker-dropped", what+"; the server counts as up without it", fix)
 		return true
 	}
 	rs.checkers = append(rs.checkers, c)
-	rs.checkers = append(rs.checkers, c.hosts...)
+	for _, h := range c.hosts {
+		own := h.inherit.ConnectTimeout
+		h.inherit, h.LogAll, h.HELOName = c.inherit, c.LogAll, c.HELOName
+		h.inherit.ConnectTimeout = own
+		rs.checkers = append(rs.checkers, h)
+	}
 	return true
 }
 
@@ -52,8 +58,8 @@ func (b *builder) checker(l *line, rs *realServer) bool {
 // outer blocks' settings.
 func (b *builder) checkerKeyword(l *line, c *checker) bool {
 	switch l.kw {
-	case "bindto":
-		return b.bindTo(l, c)
+	case "bindto", "connect_ip":
+		return b.ends(l, c)
 	case "bind_if", "bind_port", "fwmark":
 		return false
 	case "misc_path":
@@ -76,26 +82,42 @@ func (b *builder) checkerKeyword(l *line, c *checker) bool {
 	return l.into(c)
 }
 
-// bindTo reads a source address, which has to be of the family of the server,
-// or of a connect_ip that stands before it.
-func (b *builder) bindTo(l *line, c *checker) bool {
-	a := c.BindTo
-	if l.address(&a) {
-		to := c.ConnectIP
-		if !to.IsValid() {
-			to = c.server
-		}
-		if family(to) != family(a) {
-			b.warn("other-family", l.st.Words[1].Pos, fmt.Sprintf("bindto %s is of another family than %s, which is checked, and is ignored", a, to), "")
-			return true
-		}
-		c.BindTo = a
+// ends reads an address of the check's connection, which has to be of the
+// family of the other end as far as that is known.
+func (b *builder) ends(l *line, c *checker) bool {
+	dst, other, end := &c.BindTo, c.ConnectIP, "connect_ip"
+	switch {
+	case l.kw == "connect_ip":
+		dst, other, end = &c.ConnectIP, c.BindTo, "bindto"
+	case !other.IsValid():
+		other, end = c.server, "the real server"
 	}
+	a := *dst
+	if !l.address(&a) {
+		return true
+	}
+	if other.IsValid() && family(other) != family(a) {
+		l.refused++
+		b.warn("other-family", l.st.Words[1].Pos, fmt.Sprintf("%s %s is of another family than %s, %s, and is ignored", l.kw, a, end, other), "")
+		return true
+	}
+	*dst = a
 	return true
+}
+
+// target is the address that a checker asks.
+func (c *checker) target() netip.Addr {
+	if c.ConnectIP.IsValid() {
+		return c.ConnectIP
+	}
+	return c.server
 }
 
 // useless says why a checker cannot check anything, if so.
 func (c *checker) useless(rs *realServer) (what, fix string) {
+	if c.connects() && c.target().IsLinkLocalUnicast() && c.target().Is6() && c.BindIf == "" {
+		return fmt.Sprintf("%s to the link-local address %s without bind_if is dropped", c.Kind, c.target()), "bind_if eth0"
+	}
 	switch {
 	case c.Kind == MiscCheck && !c.Misc.Set():
 		return "MISC_CHECK without misc_path is dropped", `misc_path "/path/to/check argument"`
@@ -115,6 +137,11 @@ func (c *checker) useless(rs *realServer) (what, fix string) {
 	return "", ""
 }
 
+// connects reports whether the check goes over the network.
+func (c *checker) connects() bool {
+	return c.Kind != MiscCheck && c.Kind != FileCheck && c.Kind != BFDCheck
+}
+
 // smtpHost is a further target of an SMTP_CHECK: a checker of its own that
 // starts from the connection settings given so far. The other settings belong
 // to all of them, as in keepalived.
@@ -126,10 +153,10 @@ func (b *builder) smtpHost(l *line, c *checker) {
 	h.inherit.ConnectTimeout = c.inherit.ConnectTimeout
 	l.each(h.Checker, func(l *line) bool {
 		switch l.kw {
-		case "connect_ip", "connect_port", "connect_timeout":
+		case "connect_port", "connect_timeout":
 			return l.into(h)
-		case "bindto":
-			return b.bindTo(l, h)
+		case "bindto", "connect_ip":
+			return b.ends(l, h)
 		}
 		return l.into(c)
 	})

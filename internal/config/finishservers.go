@@ -236,10 +236,7 @@ func (b *builder) finishChecker(vs *virtualServer, rs *realServer, c *checker, o
 	case UDPCheck:
 		b.replyLengths(c)
 	}
-	ip, port := rs.Addr, rs.Port
-	if c.ConnectIP.IsValid() {
-		ip = c.ConnectIP
-	}
+	ip, port := c.target(), rs.Port
 	if c.ConnectPort != 0 {
 		port = uint16(c.ConnectPort)
 	}

@@ -58,7 +58,9 @@ func (b *builder) globalKeyword(l *line, g *Global) bool {
 	case "dynamic_interfaces":
 		b.dynamicInterfaces(l, g)
 	case "umask":
-		l.umask(&g.Umask)
+		if !l.single() {
+			l.umask(&g.Umask)
+		}
 	case "snmp_socket", "reload_time_file", "iproute_usr_dir", "iproute_etc_dir":
 		return l.single()
 	case "state_dump_file", "stats_dump_file", "json_dump_file":
@@ -98,7 +100,7 @@ func (b *builder) dynamicInterfaces(l *line, g *Global) {
 	default:
 		l.next++
 		g.DynamicInterfaces = firstOf(g.DynamicInterfaces, "yes")
-		l.badValue(w, fmt.Sprintf("dynamic_interfaces knows no %q; interfaces may be missing, and nothing more", w.Text), "dynamic_interfaces allow_if_changes", "")
+		b.warn("invalid-value", w.Pos, fmt.Sprintf("dynamic_interfaces knows no %q; interfaces may be missing, and nothing more", w.Text), "dynamic_interfaces allow_if_changes")
 	}
 }
 

@@ -41,7 +41,7 @@ func (b *builder) realtime(l *line, dst *int) {
 	}
 	*dst = max(minRealtime, min(v, maxRealtime))
 	if *dst != v {
-		l.badValue(w, fmt.Sprintf("%s must be between %d and %d, not %d", l.kw, minRealtime, maxRealtime, v), fmt.Sprintf("%s %d", l.kw, *dst), strconv.Itoa(*dst))
+		b.warn("invalid-value", w.Pos, fmt.Sprintf("%s must be between %d and %d, not %d; %d is used", l.kw, minRealtime, maxRealtime, v, *dst), fmt.Sprintf("%s %d", l.kw, *dst))
 	}
 }
 
@@ -76,7 +76,7 @@ func (b *builder) packetFilter(l *line, n *Nftables) bool {
 			l.badValue(l.st.Words[2], "vrrp_iptables: the two chains must differ", "vrrp_iptables INPUT OUTPUT", "nothing")
 			return true
 		}
-		l.warn("iptables", "vrrp_iptables: nftables is used instead, as by a keepalived without iptables", "nftables")
+		l.note("deprecated", "vrrp_iptables: nftables is used instead, as by a keepalived without iptables", "nftables")
 		l.told = true
 		if !n.HasIPTables {
 			n.HasIPTables, n.IPTables = true, chains

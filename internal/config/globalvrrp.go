@@ -26,7 +26,7 @@ func (b *builder) globalVRRP(l *line, d *GlobalVRRP) bool {
 		return b.noInterval(l)
 	case "vrrp_garp_extra_if", "vrrp_vmac_garp_intvl":
 		if l.kw == "vrrp_vmac_garp_intvl" {
-			l.warn("old-spelling", "vrrp_vmac_garp_intvl is an old name of vrrp_garp_extra_if", "vrrp_garp_extra_if "+words(l))
+			l.note("deprecated", "vrrp_vmac_garp_intvl is an old name of vrrp_garp_extra_if", "vrrp_garp_extra_if "+words(l))
 		}
 		b.extraGARP(l, &d.GARPExtraIf, 1)
 	case "vrrp_min_garp":
@@ -127,16 +127,16 @@ func (b *builder) rxBufs(l *line, d *GlobalVRRP) {
 		v, junk, number := leadingInt(w.Text)
 		switch {
 		case p == "MTU" || p == "ADVERT":
-		case !number || junk != "" || v < 1 || v > math.MaxInt32:
+		case !number || junk != "" || v < 0 || v > math.MaxInt32:
 			l.badValue(w, fmt.Sprintf("vrrp_rx_bufs_policy is MTU, ADVERT or a number of bytes, not %q", w.Text), "vrrp_rx_bufs_policy MTU", "nothing")
 			continue
 		}
-		d.RxBufsPolicy = b.stronger(l, w, d.RxBufsPolicy, p)
+		d.RxBufsPolicy = b.stronger(w, d.RxBufsPolicy, p)
 	}
 }
 
 // stronger returns which of two policies counts.
-func (b *builder) stronger(l *line, w syntax.Word, have, next string) string {
+func (b *builder) stronger(w syntax.Word, have, next string) string {
 	rank := func(s string) int {
 		switch s {
 		case "":

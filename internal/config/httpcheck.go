@@ -73,7 +73,6 @@ func (b *builder) digest(l *line, u *URL) {
 func (b *builder) statusCodes(l *line, u *URL) {
 	if l.left() == 0 {
 		l.word()
-		return
 	}
 	for l.left() > 0 {
 		w, _ := l.word()
@@ -171,6 +170,10 @@ func finishHTTP(vs *virtualServer, rs *realServer, c *checker) {
 		if len(u.Statuses) == 0 {
 			u.Statuses = []StatusRange{{200, 299}}
 		}
+	}
+	same := func(u URL) bool { return u.SNI == c.URLs[0].SNI }
+	if !slices.ContainsFunc(c.URLs, func(u URL) bool { return !same(u) }) {
+		c.SNIName = firstOf(c.SNIName, c.URLs[0].SNI)
 	}
 }
 

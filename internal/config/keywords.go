@@ -38,20 +38,22 @@ type Keyword struct {
 	Effect  string
 	In227   bool // keepalived 2.2.7 knows the keyword
 	Meaning string
+	path    string
 }
 
 // Path is the keyword's own path: that of its block and its name.
-func (k *Keyword) Path() string { return join(k.Block, k.Name) }
+func (k *Keyword) Path() string { return k.path }
 
 // Repeat says what a second keyword of the same name in a block does.
 type Repeat uint8
 
 // What a second keyword does.
 const (
-	RepeatLast   Repeat = iota // it replaces the first
-	RepeatFirst                // it is ignored
-	RepeatAppend               // both count
-	RepeatFlag                 // it changes nothing
+	RepeatLast    Repeat = iota // it replaces the first
+	RepeatFirst                 // it is ignored
+	RepeatAppend                // both count
+	RepeatFlag                  // it changes nothing
+	RepeatReplace               // it replaces the first, with a message
 )
 
 // Standing says what kaname does with a keyword that it knows.
@@ -141,6 +143,7 @@ func parseKeyword(f []string) *Keyword {
 		k.Args, k.Strict = Args(a), f[4][0] == '!'
 		k.Optional, k.Ignored = strings.HasSuffix(f[4], "?"), strings.HasSuffix(f[4], "~")
 	}
+	k.path = join(k.Block, k.Name)
 	k.Same, k.Old = strings.CutPrefix(cell(8), "=")
 	standing, effect, _ := strings.Cut(f[9], ": ") // "later" may stand alone
 	k.Standing, k.Effect = standings[standing], effect
@@ -149,7 +152,7 @@ func parseKeyword(f []string) *Keyword {
 
 var (
 	shapes    = map[string]syntax.Kind{"line": syntax.Plain, "block": syntax.Block, "values": syntax.ValueBlock}
-	repeats   = map[string]Repeat{"last": RepeatLast, "first": RepeatFirst, "append": RepeatAppend, "flag": RepeatFlag}
+	repeats   = map[string]Repeat{"last": RepeatLast, "first": RepeatFirst, "append": RepeatAppend, "flag": RepeatFlag, "replace": RepeatReplace}
 	standings = map[string]Standing{"runs": Runs, "later": Later, "never": Never}
 )
 

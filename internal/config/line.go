@@ -176,7 +176,7 @@ func (l *line) seconds(dst *time.Duration, lo, hi time.Duration) bool {
 	d, ok := parseSeconds(strings.TrimLeft(w.Text, " \t"))
 	if !ok {
 		rule, fix := "invalid-value", "seconds without a unit, as 1.5"
-		if v, _, ok := leadingInt(w.Text); ok {
+		if v, _, ok := leadingInt(w.Text); ok && v >= 0 {
 			rule, fix = "number-with-unit", fmt.Sprintf("%s %d", l.kw, v)
 		}
 		l.badAs(rule, w, fmt.Sprintf("%s: %q is no number of seconds", l.kw, w.Text), fix, keptSeconds(*dst))

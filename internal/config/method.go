@@ -23,7 +23,7 @@ func (b *builder) method(l *line, dst *lvs.Method, tunnel *Tunnel) bool {
 	case "TUN":
 		*dst = lvs.TUN
 	default:
-		l.badAs("unknown-method", w, fmt.Sprintf("%s is NAT, DR or TUN, in capitals, not %q", l.kw, w.Text), l.kw+" "+upper(w.Text), dst.String())
+		l.badAs("unknown-method", w, fmt.Sprintf("%s is NAT, DR or TUN, in capitals, not %q", l.kw, w.Text), l.kw+" "+methodLike(w.Text), dst.String())
 		l.next = len(l.st.Words)
 		return false
 	}
@@ -43,6 +43,14 @@ func (b *builder) method(l *line, dst *lvs.Method, tunnel *Tunnel) bool {
 	}
 	*tunnel = t.Tunnel
 	return true
+}
+
+// methodLike is what a bad method may have been meant to be.
+func methodLike(s string) string {
+	if u := upper(s); u == "NAT" || u == "DR" || u == "TUN" {
+		return u
+	}
+	return "NAT | DR | TUN"
 }
 
 // tunnelOptions are [type ipip | gue port N | gre] [nocsum | csum | remcsum].

@@ -64,8 +64,8 @@ func (b *builder) granularity(l *line, vs *virtualServer) {
 // maskBits is the length of an IPv4 mask; bad says what is wrong with it.
 func maskBits(s string) (n int, bad string) {
 	a, err := netip.ParseAddr(s)
-	if v, e := strconv.Atoi(s); e == nil {
-		return 0, fmt.Sprintf("%q is no mask (keepalived would read it as 0.0.0.%d)", s, v&255)
+	if v, e := strconv.ParseUint(s, 10, 32); e == nil {
+		return 0, fmt.Sprintf("%q is no mask (keepalived would read it as %s)", s, netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)}))
 	}
 	if err != nil || !a.Is4() {
 		return 0, fmt.Sprintf("%q is no mask", s)

@@ -35,7 +35,7 @@ func (b *builder) realServer(l *line, vs *virtualServer) {
 	}
 	rs := &realServer{at: l.st.Pos(), RealServer: &RealServer{Where: l.st.Pos().Place(), Addr: a, Port: port}}
 	l.each(rs.RealServer, func(l *line) bool {
-		return b.realMain(l, rs) || b.checker(l, rs) || l.into(rs)
+		return b.realMain(l, vs, rs) || b.checker(l, rs) || l.into(rs)
 	})
 	k := netip.AddrPortFrom(a, port)
 	if first, ok := vs.seen[k]; ok {
@@ -50,13 +50,10 @@ func (b *builder) realServer(l *line, vs *virtualServer) {
 	vs.servers = append(vs.servers, rs)
 }
 
-func (b *builder) realMain(l *line, rs *realServer) bool {
+func (b *builder) realMain(l *line, vs *virtualServer, rs *realServer) bool {
 	switch l.kw {
 	case "lvs_method":
-		m := lvs.NAT
-		if rs.method != nil {
-			m = *rs.method
-		}
+		m := rs.effective(vs)
 		if b.method(l, &m, &rs.Tunnel) {
 			rs.method = &m
 		}

@@ -168,7 +168,7 @@ type Checker struct {
 	HTTPVersion  string `kw:"http_protocol"` // "1.0" (default), "1.1", "1.0C" (1.0 with Connection: close)
 	FastRecovery bool   `kw:"fast_recovery"`
 	EnableSNI    bool   `kw:"enable_sni"`
-	SNIName      string `kw:"sni_name"` // "": see URL.SNI
+	SNIName      string `kw:"sni_name"` // resolved where all urls have the same
 	TLSCompliant bool   `kw:"tls_compliant"`
 	// MISC_CHECK
 	Misc        Command       `kw:"misc_path"`

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"strconv"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
 	"github.com/kaname-lb/kaname/internal/lvs"
@@ -107,18 +108,27 @@ func (b *builder) virtualName(l *line, vs *virtualServer) bool {
 }
 
 func (b *builder) markName(l *line, vs *virtualServer) bool {
-	mark := 0
-	if w, ok := l.peek(); ok && w.Text == "0" {
-		l.badValue(w, "fwmark 0 is the mark of all packets that have none; the block is skipped (keepalived would make a service without address of it)", "fwmark 1", "")
-		l.next = len(l.st.Words)
+	w, ok := l.word()
+	if !ok {
 		return false
 	}
-	if !l.integer(&mark, 1, math.MaxUint32, false) {
+	mark, err := strconv.ParseUint(w.Text, 10, 32)
+	if err != nil || mark == 0 {
+		l.badValue(w, fmt.Sprintf("fwmark is a number from 1 to %d, not %q; the block is skipped", uint32(math.MaxUint32), w.Text)+zeroMark(w.Text), "fwmark 1", "")
+		l.next = len(l.st.Words)
 		return false
 	}
 	vs.FWMark, vs.Name, vs.Protocol = uint32(mark), fmt.Sprintf("fwmark %d", mark), 0
 	b.leaveOut(vs, l.st.Pos(), "fwmark")
 	return true
+}
+
+// zeroMark tells what keepalived does with mark 0.
+func zeroMark(s string) string {
+	if s == "0" {
+		return " (keepalived would make a service without an address of it)"
+	}
+	return ""
 }
 
 // leaveOut reports that kaname cannot run a virtual server. One reason is

@@ -218,6 +218,9 @@ func (p *printer) checker(n *Node, ch *config.Checker) {
 			p.add(c, config.Lookup(p.path(), "connect_port"), ch.Where, strconv.Itoa(int(port)))
 		}
 	}
+	if ch.Kind == config.FileCheck && ch.Track.HasWeight {
+		p.add(c, config.Lookup(p.path(), "weight"), ch.Where, reverse(ch.Track.Weight, ch.Track.Reverse)...)
+	}
 	if k := config.Lookup(p.path(), "user"); k != nil {
 		p.setting(c, k, ch.Where, ch, reflect.ValueOf(""))
 	}

@@ -2,6 +2,7 @@ package dump
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strconv"
 	"time"
@@ -18,6 +19,8 @@ func (p *printer) special(k *config.Keyword, parent any, v reflect.Value) (words
 		return extraGARP(x), x.Every == 0, true
 	case config.SMTPServer:
 		return []string{word(x.Host), strconv.Itoa(int(x.Port))}, x.Host == "", true
+	case config.Track:
+		return []string{word(x.Name)}, x.Name == "", true
 	case lvs.Timeouts:
 		w := timeouts(x)
 		return w, w == nil, true
@@ -55,6 +58,8 @@ func (p *printer) sibling(k *config.Keyword, parent any, v reflect.Value) (words
 			return nil, true, true
 		}
 		return when([]string{strconv.Itoa(*f.InitValue)}, f.InitOverwrite, "overwrite"), false, true
+	case "name", "require_reply", "regex", "persistence_granularity":
+		return serverValue(k.Name, parent)
 	case "umask":
 		return []string{fmt.Sprintf("%#o", v.Int())}, false, true
 	case "lvs_flush_on_stop":
@@ -211,6 +216,46 @@ func flagsOf(vs *config.VirtualServer) []string {
 	}
 	w = when(w, vs.SchedulerFlags&lvs.SchedPort != 0, string(vs.Scheduler)+"-port")
 	return when(w, vs.SchedulerFlags&lvs.SchedFallback != 0, string(vs.Scheduler)+"-fallback")
+}
+
+// serverValue writes the values of servers and checkers that another field
+// completes, or that have a spelling of their own.
+func serverValue(kw string, parent any) (words []string, off, ok bool) {
+	switch x := parent.(type) {
+	case *config.VirtualServer:
+		return []string{granularity(x)}, x.PersistenceGranularity == 0, true
+	case *config.URL:
+		return []string{escaped(x.Regex)}, x.Regex == "", true
+	case *config.Checker:
+		switch {
+		case kw == "require_reply":
+			return when(nil, x.Reply != "", x.Reply), !x.RequireReply, true
+		case x.Kind == config.BFDCheck:
+			return []string{word(x.Track.Name)}, x.Track.Name == "", true
+		}
+	}
+	return nil, false, false
+}
+
+// granularity is a mask for IPv4, a length for IPv6.
+func granularity(vs *config.VirtualServer) string {
+	v6 := vs.IPFamily == "inet6"
+	for _, rs := range vs.RealServers {
+		v6 = v6 || vs.IPFamily == "" && len(vs.Endpoints) == 0 && rs.Addr.Is6()
+	}
+	for _, e := range vs.Endpoints {
+		v6 = v6 || e.Addr.IsValid() && e.Addr.Is6() && vs.Group == ""
+	}
+	if v6 {
+		return strconv.Itoa(vs.PersistenceGranularity)
+	}
+	return net4(vs.PersistenceGranularity)
+}
+
+// net4 is the mask of a length.
+func net4(bits int) string {
+	m := ^uint32(0) << (32 - min(bits, 32))
+	return netip.AddrFrom4([4]byte{byte(m >> 24), byte(m >> 16), byte(m >> 8), byte(m)}).String()
 }
 
 // scriptUser writes the user of a vrrp_script or MISC_CHECK, which stands in

@@ -44,6 +44,19 @@ func command(argv []string) string {
 	return `"` + strings.Join(parts, " ") + `"`
 }
 
+// escaped writes a value that is read with escapes, as regex is.
+func escaped(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c == '\\' || c == '"' || c == '$' || c < ' ' || c == 0x7f {
+			fmt.Fprintf(&b, `\x%02x`, c)
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return `"` + b.String() + `"`
+}
+
 func userWords(u config.User) []string {
 	switch {
 	case u.Name == "":

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"fmt"
 	"net/netip"
 
 	"github.com/kaname-lb/kaname/internal/config"
@@ -105,6 +106,7 @@ type Questions struct {
 	Interfaces []string // that carry adverts
 	Virtual    []netip.Addr
 	Servers    []netip.Addr
+	Ports      []uint16 // of virtual services
 	Programs   []string
 	Users      []string
 	Groups     []string
@@ -131,6 +133,9 @@ func Ask(cfg *config.Config) Questions {
 		}
 	}
 	for _, vs := range cfg.VirtualServers {
+		for _, e := range vs.Endpoints {
+			a.port(e.Port)
+		}
 		for _, rs := range vs.RealServers {
 			a.addr(&a.q.Servers, "server", rs.Addr)
 		}
@@ -170,6 +175,13 @@ func (a *asker) addr(dst *[]netip.Addr, kind string, ip netip.Addr) {
 	if ip.IsValid() && !a.seen[kind+" "+ip.String()] {
 		a.seen[kind+" "+ip.String()] = true
 		*dst = append(*dst, ip)
+	}
+}
+
+func (a *asker) port(n uint16) {
+	if key := fmt.Sprint("port ", n); n != 0 && !a.seen[key] {
+		a.seen[key] = true
+		a.q.Ports = append(a.q.Ports, n)
 	}
 }
 

@@ -123,6 +123,7 @@ virtual_server 192.0.2.10 443 {
 		Interfaces: []string{"eth0"},
 		Virtual:    []netip.Addr{netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("192.0.2.11")},
 		Servers:    []netip.Addr{netip.MustParseAddr("192.0.2.21"), netip.MustParseAddr("192.0.2.22")},
+		Ports:      []uint16{80, 443},
 		Programs:   []string{"/usr/local/bin/chk"},
 		Users:      []string{"watcher", "root", "keepalived_script"},
 		Groups:     []string{"wheel"},

@@ -195,7 +195,7 @@ func prefixes(i *HostInterface) string {
 
 // hostFirewall: adverts of the other node do not come in.
 func hostFirewall(c *hostChecker) {
-	for _, in := range c.cfg.Instances {
+	c.own(func(in *config.Instance, _ *HostInterface) {
 		proto, number := "vrrp", "112"
 		if in.Auth == config.AuthAH {
 			proto, number = "ah", "51"
@@ -206,7 +206,7 @@ func hostFirewall(c *hostChecker) {
 					v.By, fmt.Sprintf("accept IP protocol %s from the other node: nft add rule … ip protocol %s accept, or iptables -I INPUT -p %s -j ACCEPT", number, number, number))
 			}
 		}
-	}
+	})
 }
 
 // hostVMACFiltered: the kernel takes the larger of all and the interface's own

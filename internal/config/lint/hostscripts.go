@@ -85,11 +85,11 @@ func hostScriptUser(c *hostChecker) {
 		gexists, gasked := c.host.Groups[u.Group]
 		what := ""
 		switch {
-		case told[u] || number(u.Name) && (u.Group == "" || number(u.Group)):
+		case told[u] || isNumber(u.Name) && (u.Group == "" || isNumber(u.Group)):
 			return
-		case asked && !exists && !number(u.Name):
+		case asked && !exists && !isNumber(u.Name):
 			what = "user " + u.Name
-		case gasked && !gexists && !number(u.Group):
+		case gasked && !gexists && !isNumber(u.Group):
 			what = "group " + u.Group
 		default:
 			return
@@ -108,7 +108,7 @@ func hostScriptUser(c *hostChecker) {
 	}
 }
 
-func number(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // keyword is the place of a keyword in a block, or of the block.
 func (c *hostChecker) keyword(block finding.Place, kw string) finding.Place {
@@ -144,7 +144,7 @@ func hostFIFO(c *hostChecker) {
 		case f.Type == "missing" && f.FS == "":
 			c.report(p.Where, fmt.Sprintf("notify_fifo: the directory of %s does not exist: the pipe cannot be made", p.Path), "make the directory before the daemon starts")
 		case f.Type != "missing":
-			c.report(p.Where, fmt.Sprintf("notify_fifo: %s is there already and is no named pipe (%s): nothing is written", p.Path, f.Type), "remove it, or another path; the daemon makes the pipe")
+			c.report(p.Where, fmt.Sprintf("notify_fifo: %s is there already and is no named pipe (%s): who waits for a pipe gets nothing", p.Path, f.Type), "remove it, or another path; the daemon makes the pipe")
 		}
 	}
 }

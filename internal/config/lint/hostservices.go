@@ -31,8 +31,8 @@ func hostPortTaken(c *hostChecker) {
 	for _, vs := range c.cfg.VirtualServers {
 		for _, e := range vs.Endpoints {
 			for _, l := range c.host.Listeners {
-				if l.Proto == protocolName(vs.Protocol) && l.Addr.Port() == e.Port && covers(l.Addr.Addr(), e.Addr) {
-					c.reportFor(e.Where, fmt.Sprintf("virtual_server %s: %s listens on %s here: when this node has the address and does not balance (before the dataplane is up, or under kernel IPVS with no server left), clients reach it instead of a refusal", vs.Name, process(l), l.Addr),
+				if l.Proto == protocolName(vs.Protocol) && l.Addr.Port() == e.Port && bindsTo(l.Addr.Addr(), e.Addr) {
+					c.reportFor(e.Where, fmt.Sprintf("virtual_server %s: %s listens on %s here: when this node has the address and does not balance (before the dataplane is up, or under kernel IPVS with no server left), clients reach it instead of a refusal", vs.Name, listenerName(l), l.Addr),
 						fmt.Sprintf("%s socket %s", l.Proto, l.Addr), "bind it to the host's own address")
 					break
 				}
@@ -51,12 +51,12 @@ func protocolName(p lvs.Protocol) string {
 	return ""
 }
 
-// covers reports whether a socket bound to an address takes packets to another.
-func covers(bound, to netip.Addr) bool {
+// bindsTo reports whether a socket bound to an address takes packets to another.
+func bindsTo(bound, to netip.Addr) bool {
 	return bound.Unmap() == to || bound.IsUnspecified() && (bound.Is6() || to.Is4())
 }
 
-func process(l Listener) string {
+func listenerName(l Listener) string {
 	if l.Process == "" {
 		return "a program"
 	}

@@ -42,6 +42,7 @@ type checker struct {
 	severity finding.Severity
 	findings []finding.Finding
 	index    map[finding.Place]*syntax.Statement // see block
+	known    []knownBlock                        // see blocks
 }
 
 func (c *checker) report(at finding.Place, what, fix string) {
@@ -62,21 +63,34 @@ func (c *checker) reportFor(at finding.Place, what, evidence, fix string) {
 
 // blocks calls fn for every block of keywords that is known, outermost first.
 func (c *checker) blocks(fn func(path string, block *syntax.Statement)) {
-	var walk func(path string, body []*syntax.Statement)
-	walk = func(path string, body []*syntax.Statement) {
-		for _, st := range body {
-			if st.Block == nil || config.Grammar().Kind(path, st.Keyword()) != syntax.Block {
-				continue
-			}
-			inner := st.Keyword()
-			if path != "" {
-				inner = path + "/" + inner
-			}
-			fn(inner, st)
-			walk(inner, st.Block.Body)
-		}
+	if c.known == nil {
+		c.known = knownBlocks([]knownBlock{}, "", c.tree.Body)
 	}
-	walk("", c.tree.Body)
+	for _, b := range c.known {
+		fn(b.path, b.block)
+	}
+}
+
+// knownBlock is a block and its path.
+type knownBlock struct {
+	path  string
+	block *syntax.Statement
+}
+
+// knownBlocks appends the blocks of keywords in a body, at any depth.
+func knownBlocks(to []knownBlock, path string, body []*syntax.Statement) []knownBlock {
+	for _, st := range body {
+		if st.Block == nil {
+			continue
+		}
+		k := config.Lookup(path, st.Keyword())
+		if k == nil || k.Shape != syntax.Block {
+			continue
+		}
+		to = append(to, knownBlock{k.Path(), st})
+		to = knownBlocks(to, k.Path(), st.Block.Body)
+	}
+	return to
 }
 
 // text is a statement as its words, a confidential one without its value.

@@ -28,7 +28,7 @@ func pairPeers(c *pairChecker) {
 func pairSourceAddress(c *pairChecker) {
 	c.each(func(a, b side) {
 		if src := b.in.SourceAddr; src.IsValid() && src == a.in.SourceAddr {
-			c.report(b.node, b.at(b.in.Where, "unicast_src_ip", "mcast_src_ip"), fmt.Sprintf("vrrp_instance %s: adverts from %s, which is the address of %s too: each takes the other's adverts for its own", b.in.Name, src, a.Name),
+			c.report(b.node, b.at(b.in.Where, "unicast_src_ip", "mcast_src_ip"), fmt.Sprintf("vrrp_instance %s: adverts from %s, which is the address of %s too: a host drops what comes in from its own address, so the node that has it is MASTER beside the other", b.in.Name, src, a.Name),
 				a.cite(a.in.Where, "unicast_src_ip", "mcast_src_ip"), "the node's own address on each")
 		}
 	})

@@ -91,7 +91,7 @@ var serviceProperties = []property[*config.VirtualServer]{
 	{[]string{"protocol"}, func(vs *config.VirtualServer) string { return vs.Protocol.String() }},
 	{[]string{"lb_algo", "lvs_sched"}, func(vs *config.VirtualServer) string { return fmt.Sprint(vs.Scheduler) }},
 	{[]string{"lb_kind", "lvs_method"}, func(vs *config.VirtualServer) string { return fmt.Sprint(vs.Method) }},
-	{[]string{"persistence_timeout"}, func(vs *config.VirtualServer) string { return seconds(vs.PersistenceTimeout) }},
+	{[]string{"persistence_timeout"}, func(vs *config.VirtualServer) string { return inSeconds(vs.PersistenceTimeout) }},
 	{[]string{"persistence_granularity"}, func(vs *config.VirtualServer) string { return fmt.Sprint(vs.PersistenceGranularity) }},
 	{[]string{"ops"}, func(vs *config.VirtualServer) string { return onOff(vs.OnePacket) }},
 	{[]string{"quorum"}, func(vs *config.VirtualServer) string { return fmt.Sprint(vs.Quorum) }},
@@ -119,8 +119,8 @@ func onOff(b bool) string {
 	return "off"
 }
 
-// seconds writes whole seconds as the file does.
-func seconds(d interface{ Seconds() float64 }) string { return fmt.Sprintf("%g", d.Seconds()) }
+// inSeconds writes whole seconds as the file does.
+func inSeconds(d interface{ Seconds() float64 }) string { return fmt.Sprintf("%g", d.Seconds()) }
 
 // differ reports each property that two blocks have differently; what names the
 // block.

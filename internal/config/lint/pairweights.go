@@ -10,7 +10,7 @@ import (
 
 var pairWeightRules = []pairRule{
 	{"pair-same-priority", finding.Warning, pairSamePriority},
-	{"pair-owners", finding.Error, pairOwners},
+	{"pair-owners", finding.Warning, pairOwners},
 	{"pair-masters", finding.Note, pairMasters},
 	{"pair-weight-no-effect", finding.Warning, pairWeightNoEffect},
 	{"pair-weight-only-together", finding.Note, pairWeightOnlyTogether},
@@ -171,7 +171,7 @@ func pairSamePriority(c *pairChecker) {
 func pairOwners(c *pairChecker) {
 	c.each(func(a, b side) {
 		if a.in.Priority == 255 && b.in.Priority == 255 {
-			c.report(b.node, b.at(b.in.Where, "priority"), fmt.Sprintf("vrrp_instance %s: priority 255 on both nodes: each owns the addresses and is MASTER from its start, whoever else is", b.in.Name),
+			c.report(b.node, b.at(b.in.Where, "priority"), fmt.Sprintf("vrrp_instance %s: priority 255 on both nodes: each is MASTER from its start, whoever else is, until one of them yields", b.in.Name),
 				a.prio(), "254 and below, on one of them at least")
 		}
 	})
