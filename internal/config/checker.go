@@ -98,7 +98,7 @@ func (b *builder) ends(l *line, c *checker) bool {
 	}
 	if other.IsValid() && family(other) != family(a) {
 		l.refused++
-		b.warn("other-family", l.st.Words[1].Pos, fmt.Sprintf("%s %s is of another family than %s, %s, and is ignored", l.kw, a, end, other), "")
+		b.warn("bind-family", l.st.Words[1].Pos, fmt.Sprintf("%s %s is of another family than %s, %s, and is ignored", l.kw, a, end, other), fmt.Sprintf("%s with an IPv%d address", l.kw, family(other)))
 		return true
 	}
 	*dst = a

@@ -76,7 +76,7 @@ func (b *builder) packetFilter(l *line, n *Nftables) bool {
 			l.badValue(l.st.Words[2], "vrrp_iptables: the two chains must differ", "vrrp_iptables INPUT OUTPUT", "nothing")
 			return true
 		}
-		l.note("deprecated", "vrrp_iptables: nftables is used instead, as by a keepalived without iptables", "nftables")
+		l.warn("iptables", "vrrp_iptables: nftables is used instead, as by a keepalived without iptables", "nftables")
 		l.told = true
 		if !n.HasIPTables {
 			n.HasIPTables, n.IPTables = true, chains
@@ -117,6 +117,10 @@ func (l *line) umask(dst *int) {
 	w, ok := l.word()
 	if !ok {
 		return
+	}
+	if l.left() > 0 {
+		l.end()
+		l.b.exits(exitConfig)
 	}
 	kept := fmt.Sprintf("0%o", *dst)
 	if w.Text != "" && w.Text[0] >= '0' && w.Text[0] <= '9' {

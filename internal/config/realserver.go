@@ -44,7 +44,7 @@ func (b *builder) realServer(l *line, vs *virtualServer) {
 	}
 	vs.seen[k] = rs.Where
 	if f := vs.family(); f != 0 && f != family(a) && rs.effective(vs) != lvs.TUN {
-		l.warn("other-family", fmt.Sprintf("real_server %s is of another family than the virtual_server and is left out: only TUN carries one in the other", a), "lvs_method TUN, or a server of the same family")
+		l.warn("server-family", fmt.Sprintf("real_server %s is of another family than the virtual_server and is left out: only TUN carries one in the other", a), "lvs_method TUN, or a server of the same family")
 		return
 	}
 	vs.servers = append(vs.servers, rs)

@@ -222,7 +222,7 @@ func (b *builder) sorryServer(l *line, vs *virtualServer) {
 		return
 	}
 	if f := vs.family(); f != 0 && f != family(a) && vs.Method != lvs.TUN {
-		l.warn("other-family", fmt.Sprintf("sorry_server %s is of another family than the virtual_server and is ignored", a), "")
+		l.warn("server-family", fmt.Sprintf("sorry_server %s is of another family than the virtual_server and is ignored", a), "a sorry_server of the same family")
 		return
 	}
 	if !vs.given("lb_kind", "lvs_method") {

@@ -29,10 +29,11 @@ type network struct {
 // networks are those of the addresses and on-link routes, each once.
 func (c *checker) networks() []network {
 	var all []network
+	known := map[netip.Prefix]bool{}
 	add := func(p netip.Prefix, at config.Where) {
-		known := func(n network) bool { return n.Prefix == p.Masked() }
-		if p.IsValid() && p.Bits() > 0 && !p.IsSingleIP() && !slices.ContainsFunc(all, known) {
-			all = append(all, network{p.Masked(), at})
+		if p = p.Masked(); p.IsValid() && p.Bits() > 0 && !p.IsSingleIP() && !known[p] {
+			known[p] = true
+			all = append(all, network{p, at})
 		}
 	}
 	for _, a := range c.addresses() {
@@ -58,10 +59,11 @@ func directRoutingOffSegment(c *checker) {
 	if len(nets) == 0 {
 		return
 	}
+	lonely := c.lonelyNetworks()
 	for _, vs := range c.cfg.VirtualServers {
 		var far []*config.RealServer
 		for _, rs := range vs.RealServers {
-			if rs.Method == lvs.DR && !rs.Addr.IsLoopback() && !c.near(vs, rs.Addr, nets) {
+			if rs.Method == lvs.DR && !rs.Addr.IsLoopback() && !lonely[likely(rs.Addr)] && !near(vs, rs.Addr, nets) {
 				far = append(far, rs)
 			}
 		}
@@ -73,20 +75,23 @@ func directRoutingOffSegment(c *checker) {
 	}
 }
 
-// near reports whether a network that the file names, or that one of its
-// addresses without a network is likely to be in, holds a server.
-func (c *checker) near(vs *config.VirtualServer, server netip.Addr, nets []network) bool {
-	if slices.ContainsFunc(nets, func(n network) bool { return n.Contains(server) || n.Addr().Is4() != server.Is4() }) {
-		return true
-	}
-	for _, e := range vs.Endpoints {
-		if likely(e.Addr).Contains(server) {
-			return true
+// near reports whether a network that the file names, or that the virtual
+// server is likely to be in, holds a server.
+func near(vs *config.VirtualServer, server netip.Addr, nets []network) bool {
+	return slices.ContainsFunc(nets, func(n network) bool { return n.Contains(server) || n.Addr().Is4() != server.Is4() }) ||
+		slices.ContainsFunc(vs.Endpoints, func(e config.Endpoint) bool { return e.Addr.IsValid() && likely(e.Addr).Contains(server) })
+}
+
+// lonelyNetworks are those that the addresses without a network are likely to
+// be in.
+func (c *checker) lonelyNetworks() map[netip.Prefix]bool {
+	all := map[netip.Prefix]bool{}
+	for _, a := range c.addresses() {
+		if a.Prefix.IsSingleIP() {
+			all[likely(a.Prefix.Addr())] = true
 		}
 	}
-	return slices.ContainsFunc(c.addresses(), func(a config.Address) bool {
-		return a.Prefix.IsSingleIP() && likely(a.Prefix.Addr()).Contains(server)
-	})
+	return all
 }
 
 // likely is the network that an address is usually in.
@@ -126,28 +131,35 @@ func listNetworks(nets []network) string {
 // natSameSubnet: clients of that subnet are answered directly by the server,
 // past the director that has to put the virtual address back.
 func natSameSubnet(c *checker) {
+	vips := map[netip.Addr]config.Address{}
+	for _, a := range c.addresses() {
+		if !a.Prefix.IsSingleIP() {
+			vips[a.Prefix.Addr()] = a
+		}
+	}
 	for _, vs := range c.cfg.VirtualServers {
-		for _, a := range c.addresses() {
-			c.natInside(vs, a)
+		for _, e := range vs.Endpoints {
+			if a, ok := vips[e.Addr]; ok && c.natInside(vs, a) {
+				break
+			}
 		}
 	}
 }
 
-func (c *checker) natInside(vs *config.VirtualServer, a config.Address) {
-	serves := slices.ContainsFunc(vs.Endpoints, func(e config.Endpoint) bool { return e.Addr == a.Prefix.Addr() })
-	if !serves || a.Prefix.IsSingleIP() {
-		return
-	}
-	var near []*config.RealServer
+// natInside reports the servers of vs that are in the network of its address a.
+func (c *checker) natInside(vs *config.VirtualServer, a config.Address) bool {
+	var inside []*config.RealServer
 	for _, rs := range vs.RealServers {
 		if rs.Method == lvs.NAT && a.Prefix.Contains(rs.Addr) && rs.Addr != a.Prefix.Addr() {
-			near = append(near, rs)
+			inside = append(inside, rs)
 		}
 	}
-	if len(near) > 0 {
-		c.reportFor(near[0].Where, fmt.Sprintf("virtual_server %s: NAT with %s in the virtual address's own network %s: a client in that network is answered by the server directly, past the director, and drops the answer, which comes from an address that it never asked", vs.Name, servers(near), a.Prefix.Masked()),
-			fmt.Sprintf("virtual address at %s", a.Where), "servers in a network of their own with the director as gateway, or lb_kind DR")
+	if len(inside) == 0 {
+		return false
 	}
+	c.reportFor(inside[0].Where, fmt.Sprintf("virtual_server %s: NAT with %s in the virtual address's own network %s: a client in that network is answered by the server directly, past the director, and drops the answer, which comes from an address that it never asked", vs.Name, servers(inside), a.Prefix.Masked()),
+		fmt.Sprintf("virtual address at %s", a.Where), "servers in a network of their own with the director as gateway, or lb_kind DR")
+	return true
 }
 
 // virtualAddressUnknown: nothing here puts the address on the host.
@@ -156,6 +168,7 @@ func virtualAddressUnknown(c *checker) {
 	if len(vips) == 0 {
 		return
 	}
+	all := listAddresses(vips)
 	seen := map[config.Where]bool{} // ranges of groups are one line
 	for _, vs := range c.cfg.VirtualServers {
 		for _, e := range vs.Endpoints {
@@ -164,7 +177,7 @@ func virtualAddressUnknown(c *checker) {
 			}
 			seen[e.Where] = true
 			c.reportFor(e.Where, fmt.Sprintf("%s is a virtual address of no vrrp_instance: no packet comes here for it unless the host has it otherwise, and then it does not move with VRRP", e.Addr),
-				"the file's virtual addresses: "+listAddresses(vips), fmt.Sprintf("virtual_ipaddress { %s }, or the address that was meant", e.Addr))
+				"the file's virtual addresses: "+all, fmt.Sprintf("virtual_ipaddress { %s }, or the address that was meant", e.Addr))
 		}
 	}
 }

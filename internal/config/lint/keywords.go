@@ -19,6 +19,9 @@ var languageRules = []rule{
 // block path: what sets the same thing. Empty when it has none.
 func synonym(path, kw string) string {
 	k := config.Lookup(path, kw)
+	if kw == "mcast_src_ip" || kw == "unicast_src_ip" { // sourceAddressTwice
+		return ""
+	}
 	if k == nil || k.Shape != syntax.Plain || k.Repeat == config.RepeatAppend || kw == "mcast_src_ip" || kw == "unicast_src_ip" {
 		return "" // two source addresses have a rule of their own
 	}
@@ -75,7 +78,7 @@ func repeatedKeyword(c *checker) {
 		last := map[string]*syntax.Statement{}
 		for _, st := range block.Block.Body {
 			kw := st.Keyword()
-			if config.Grammar().Kind(path, kw) != syntax.Plain || kw == "include_check" {
+			if config.Grammar().Kind(path, kw) != syntax.Plain || kw == "include_check" || path == "SSL" { // config reports those
 				continue
 			}
 			if r, _ := config.RepeatOf(path, kw); r != config.RepeatLast {

@@ -32,7 +32,7 @@ type rule struct {
 
 // rules are the traps that are looked for, by the part of the language.
 var rules = slices.Concat(languageRules, writtenRules, vrrpRules, electionRules,
-	strictRules, secretRules, routeRules, scriptRules, runRules, sampleRules, serverRules, syncRules)
+	strictRules, secretRules, scriptRules, runRules, sampleRules, serverRules, syncRules)
 
 // checker is what a rule looks at and reports to.
 type checker struct {
@@ -42,6 +42,7 @@ type checker struct {
 	severity finding.Severity
 	findings []finding.Finding
 	index    map[finding.Place]*syntax.Statement // see block
+	byPath   map[string][]*syntax.Statement      // see inBlocks
 	known    []knownBlock                        // see blocks
 }
 

@@ -6,13 +6,22 @@ import (
 	"github.com/kaname-lb/kaname/internal/finding"
 )
 
+// walk sorts the blocks by place and by path, once for all rules.
+func (c *checker) walk() {
+	if c.index != nil {
+		return
+	}
+	c.index, c.byPath = map[finding.Place]*syntax.Statement{}, map[string][]*syntax.Statement{}
+	c.blocks(func(path string, block *syntax.Statement) {
+		c.index[block.Pos().Place()] = block
+		c.byPath[path] = append(c.byPath[path], block)
+	})
+}
+
 // block returns the block of keywords that begins at a place. There is one for
 // everything in the Config that is built from a block of keywords.
 func (c *checker) block(at config.Where) *syntax.Statement {
-	if c.index == nil {
-		c.index = map[finding.Place]*syntax.Statement{}
-		c.blocks(func(_ string, block *syntax.Statement) { c.index[block.Pos().Place()] = block })
-	}
+	c.walk()
 	return c.index[at]
 }
 
@@ -54,9 +63,8 @@ func (c *checker) written(at config.Where, words ...string) string {
 
 // inBlocks calls fn for every block of a path.
 func (c *checker) inBlocks(path string, fn func(block *syntax.Statement)) {
-	c.blocks(func(p string, block *syntax.Statement) {
-		if p == path {
-			fn(block)
-		}
-	})
+	c.walk()
+	for _, block := range c.byPath[path] {
+		fn(block)
+	}
 }

@@ -24,10 +24,10 @@ var webPorts = []uint16{80, 443, 8080, 8443}
 // nothing moves on it.
 func idleConnectionsCount(c *checker) {
 	for _, vs := range c.cfg.VirtualServers {
-		at, given := c.line(vs.Where, "lb_algo", "lvs_sched")
+		algo := keyword(c.block(vs.Where), "lb_algo", "lvs_sched")
 		least := vs.Scheduler == lvs.LC || vs.Scheduler == lvs.WLC
 		web := slices.ContainsFunc(vs.Endpoints, func(e config.Endpoint) bool { return slices.Contains(webPorts, e.Port) })
-		if !given || !least || !web || vs.Protocol != lvs.TCP || len(vs.RealServers) < 2 {
+		if algo == nil || !least || !web || vs.Protocol != lvs.TCP || len(vs.RealServers) < 2 {
 			continue
 		}
 		blind := slices.IndexFunc(vs.RealServers, func(rs *config.RealServer) bool { return blindCheck(rs) != "" })
@@ -35,8 +35,8 @@ func idleConnectionsCount(c *checker) {
 			continue
 		}
 		rs := vs.RealServers[blind]
-		c.reportFor(at, fmt.Sprintf("virtual_server %s: %s counts a connection as load while it is open, and a browser keeps idle ones open: with few clients every new connection goes to the server without them; if that one passes its check but does not answer, nobody else gets through", vs.Name, vs.Scheduler),
-			fmt.Sprintf("real_server %s at %s: %s", rs.Addr, rs.Where, blindCheck(rs)), plainScheduler(vs))
+		c.reportFor(algo.Pos().Place(), fmt.Sprintf("virtual_server %s: %s counts a connection as load while it is open, and a browser keeps idle ones open: with few clients every new connection goes to the server without them; if that one passes its check but does not answer, nobody else gets through", vs.Name, vs.Scheduler),
+			fmt.Sprintf("real_server %s at %s: %s", rs.Addr, rs.Where, blindCheck(rs)), algo.Keyword()+" "+plainScheduler(vs))
 	}
 }
 
@@ -44,10 +44,10 @@ func idleConnectionsCount(c *checker) {
 func plainScheduler(vs *config.VirtualServer) string {
 	for _, rs := range vs.RealServers {
 		if rs.Weight != vs.RealServers[0].Weight {
-			return "lb_algo wrr"
+			return "wrr"
 		}
 	}
-	return "lb_algo rr"
+	return "rr"
 }
 
 // blindCheck says what the server's checks do not see, "" when they ask what a

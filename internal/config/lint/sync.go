@@ -126,8 +126,8 @@ func syncWithoutServers(c *checker) {
 
 // syncWithoutDaemon: settings of what does not run.
 func syncWithoutDaemon(c *checker) {
-	if c.cfg.Global.SyncDaemon != nil {
-		return
+	if c.cfg.Global.SyncDaemon != nil || c.globalKeyword("lvs_sync_daemon") != nil {
+		return // one that is dropped has its own finding
 	}
 	var first finding.Place
 	c.blocks(func(path string, block *syntax.Statement) {
