@@ -280,6 +280,7 @@ func (l *line) discouraged() {
 
 var discouraged = map[string]string{
 	"global_defs/vrrp_vmac_garp_intvl":                 "vrrp_garp_extra_if",
+	"global_defs/vrrp_iptables":                        "nftables",
 	"vrrp_instance/vmac_garp_intvl":                    "garp_extra_if",
 	"vrrp_instance/linkbeat_use_polling":               "linkbeat_interfaces { ... }",
 	"vrrp_instance/lvs_sync_daemon_interface":          "lvs_sync_daemon in global_defs",
@@ -386,12 +387,19 @@ func (b *builder) rootSecond(l *line) bool {
 // name reads the one name of a named block; without it, or with two, the block
 // is skipped as in keepalived.
 func (l *line) name() (string, bool) {
+	group := l.kw == "virtual_server_group" // where the parse ends
 	w, ok := l.word()
 	if !ok {
+		if !group {
+			l.b.exits(exitConfig)
+		}
 		return "", false
 	}
 	if l.left() > 0 {
 		l.fail("block-name", fmt.Sprintf("%s takes one name; the block is skipped", l.kw), fmt.Sprintf("%s %s {", l.kw, w.Text))
+		if group {
+			l.b.exits(exitMissing)
+		}
 		l.next = len(l.st.Words)
 		return "", false
 	}
