@@ -255,6 +255,9 @@ func (r *run) keepAsKeepalived(log *slog.Logger, serve func() (int, error)) (int
 	}
 	code, err := serve()
 	err = errors.Join(err, director.RemovePIDFile(r.face.PID))
+	for dir := filepath.Dir(r.face.PID); keepalived.OwnPIDDir(dir); dir = filepath.Dir(dir) {
+		_ = os.Remove(dir) // not when another's file is in it
+	}
 	if err != nil {
 		log.Error(err.Error())
 		code = max(code, director.ExitFailure)

@@ -102,7 +102,7 @@ func (b *builder) finishHMAC(in *instance) {
 		in.Auth, in.AuthPass = AuthNone, ""
 	}
 	if in.Strict && h.Mode != "enforce" {
-		b.warn("strict-resets", in.where("auth_hmac"), fmt.Sprintf("vrrp_instance %s: strict_mode accepts signed adverts only; mode %s is ignored and enforce is used", in.Name, h.Mode), "mode enforce")
+		b.warn("strict-ignores", in.where("auth_hmac"), fmt.Sprintf("vrrp_instance %s: strict_mode accepts signed adverts only; mode %s is ignored and enforce is used", in.Name, h.Mode), "mode enforce")
 		h.Mode = "enforce"
 	}
 	in.lack("auth_hmac", in.where("auth_hmac"))

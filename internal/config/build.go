@@ -14,15 +14,16 @@ func Build(tree *syntax.Tree) (*Config, []finding.Finding) { return build(tree, 
 
 func build(tree *syntax.Tree, origins bool) (*Config, []finding.Finding) {
 	b := &builder{
-		tree:        tree,
-		cfg:         defaultConfig(tree.Files),
-		first:       map[string]map[string]syntax.Pos{},
-		objects:     newObjects(),
-		byName:      map[string]*instance{},
-		groups:      map[string]*serverGroup{},
-		members:     map[*SyncGroup]map[string]Where{},
-		saidChanges: map[*SyncGroup]bool{},
-		defined:     map[string]bool{},
+		tree:         tree,
+		cfg:          defaultConfig(tree.Files),
+		first:        map[string]map[string]syntax.Pos{},
+		objects:      newObjects(),
+		byName:       map[string]*instance{},
+		groups:       map[string]*serverGroup{},
+		members:      map[*SyncGroup]map[string]Where{},
+		groupMembers: map[*TrackGroup]map[string]Where{},
+		saidChanges:  map[*SyncGroup]bool{},
+		defined:      map[string]bool{},
 	}
 	if origins {
 		b.cfg.Origins = map[Where]map[string]Where{}
@@ -56,18 +57,20 @@ type builder struct {
 	first    map[string]map[string]syntax.Pos // see firsts
 	quiet    int                              // how many blocks around are not carried out
 
-	objects     objects
-	pending     []*instance
-	byName      map[string]*instance
-	saidChanges map[*SyncGroup]bool             // those with notify_priority_changes
-	members     map[*SyncGroup]map[string]Where // where they are named
-	groups      map[string]*serverGroup
-	servers     []*virtualServer
-	syncIDZero  bool // the sync daemon is one of lvs_sync_daemon_interface
+	objects      objects
+	pending      []*instance
+	byName       map[string]*instance
+	saidChanges  map[*SyncGroup]bool              // those with notify_priority_changes
+	members      map[*SyncGroup]map[string]Where  // where they are named
+	groupMembers map[*TrackGroup]map[string]Where // the same of track_groups
+	groups       map[string]*serverGroup
+	servers      []*virtualServer
+	syncIDZero   bool // the sync daemon is one of lvs_sync_daemon_interface
 	// defined are the track_files and bfd_instances above the line that is being
 	// read, as "KEYWORD NAME".
 	defined map[string]bool
 	nAddrs  int // addresses that group ranges have been expanded to
+	nRules  int // policy rules without a preference
 }
 
 func (b *builder) add(f finding.Finding) {
@@ -111,8 +114,9 @@ func (b *builder) warn(rule string, at syntax.Pos, what, fix string) {
 // the table may read; the rest is no keyword at all.
 func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any, handle func(*line) bool) {
 	firsts := b.firsts(path)
+	l := new(line) // of one statement after the other; nobody keeps it
 	for _, st := range body {
-		l := &line{b: b, st: st, path: path, kw: st.Keyword(), block: at, next: 1}
+		*l = line{b: b, st: st, path: path, kw: st.Keyword(), block: at, next: 1}
 		l.key = Lookup(path, l.kw)
 		if l.key == nil {
 			b.unknown(l)
@@ -369,8 +373,7 @@ func (b *builder) rootSecond(l *line) bool {
 	case "vrrp_sync_group":
 		b.syncGroup(l)
 	case "SSL":
-		b.cfg.SSL = &SSL{Where: l.st.Pos().Place()}
-		l.each(b.cfg.SSL, func(*line) bool { return false })
+		b.ssl(l)
 	case "virtual_server_group":
 		b.serverGroup(l)
 	case "virtual_server":

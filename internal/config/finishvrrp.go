@@ -47,15 +47,15 @@ func (b *builder) finishFamily(in *instance) {
 	case in.Version == 0:
 		in.Version = b.cfg.Global.VRRP.Version
 	case in.Version == 2 && in.IPv6 && in.Strict:
-		b.warn("strict-resets", in.where("version"), fmt.Sprintf("vrrp_instance %s: strict_mode has no version 2 for IPv6; version 3 is used", in.Name), "version 3")
+		b.warn("strict-ignores", in.where("version"), fmt.Sprintf("vrrp_instance %s: strict_mode has no version 2 for IPv6; version 3 is used", in.Name), "version 3")
 		in.Version = 3
 	}
 	if in.IPv6 && in.Version == 3 && len(in.Addresses) > 0 && !in.Addresses[0].Prefix.Addr().IsLinkLocalUnicast() {
 		what := fmt.Sprintf("vrrp_instance %s: the first IPv6 address of version 3 should be link-local (RFC 9568), and %s is not", in.Name, in.Addresses[0].Prefix.Addr())
 		if in.Strict {
-			b.warnAt("first-not-link-local", in.Addresses[0].Where, what, "an fe80:: address first")
+			b.warnAt("first-address-not-link-local", in.Addresses[0].Where, what, "an fe80:: address first")
 		} else {
-			b.add(finding.Finding{Severity: finding.Note, Rule: "first-not-link-local", Where: in.Addresses[0].Where, What: what, Fix: "an fe80:: address first", Source: b.tree.SourceLine(in.Addresses[0].Where)})
+			b.add(finding.Finding{Severity: finding.Note, Rule: "first-address-not-link-local", Where: in.Addresses[0].Where, What: what, Fix: "an fe80:: address first", Source: b.tree.SourceLine(in.Addresses[0].Where)})
 		}
 	}
 }
@@ -95,7 +95,7 @@ func (b *builder) finishState(in *instance) {
 		in.State = "MASTER"
 	}
 	if in.Strict && in.State == "MASTER" && in.Priority != 255 {
-		b.warn("strict-resets", in.where("state"), fmt.Sprintf("vrrp_instance %s: strict_mode knows state MASTER with priority 255 only; it starts as BACKUP", in.Name), "state BACKUP")
+		b.warn("strict-ignores", in.where("state"), fmt.Sprintf("vrrp_instance %s: strict_mode knows state MASTER with priority 255 only; it starts as BACKUP", in.Name), "state BACKUP")
 		in.State = "BACKUP"
 	}
 	if in.NoPreempt && in.State == "MASTER" {
@@ -126,9 +126,9 @@ func (b *builder) finishOwner(in *instance) {
 	const kw = "owner_ignore_adverts"
 	switch {
 	case in.Priority != 255 && in.given(kw) && in.OwnerIgnoreAdverts:
-		b.warn("owner-ignored", in.where(kw), fmt.Sprintf("vrrp_instance %s: %s is for priority 255 and is ignored", in.Name, kw), "remove it")
+		b.warn("owner-ignores-adverts", in.where(kw), fmt.Sprintf("vrrp_instance %s: %s is for priority 255 and is ignored", in.Name, kw), "remove it")
 	case in.Priority == 255 && in.given(kw) && !in.OwnerIgnoreAdverts:
-		b.warn("owner-ignored", in.where(kw), fmt.Sprintf("vrrp_instance %s: %s false is ignored; with priority 255 the line means true (keepalived would do so too)", in.Name, kw), "remove it")
+		b.warn("owner-ignores-adverts", in.where(kw), fmt.Sprintf("vrrp_instance %s: %s false is ignored; with priority 255 the line means true (keepalived would do so too)", in.Name, kw), "remove it")
 		in.OwnerIgnoreAdverts = true
 	}
 	in.OwnerIgnoreAdverts = in.Priority == 255 && (in.OwnerIgnoreAdverts || in.Strict)

@@ -118,6 +118,10 @@ func (l *line) umask(dst *int) {
 	if !ok {
 		return
 	}
+	if l.left() > 0 {
+		l.end()
+		l.b.exits(exitConfig)
+	}
 	kept := fmt.Sprintf("0%o", *dst)
 	if w.Text != "" && w.Text[0] >= '0' && w.Text[0] <= '9' {
 		v, err := strconv.ParseUint(w.Text, 0, 32)

@@ -129,6 +129,9 @@ func (b *builder) rxBufs(l *line, d *GlobalVRRP) {
 		case p == "MTU" || p == "ADVERT":
 		case !number || junk != "" || v < 0 || v > math.MaxInt32:
 			l.badValue(w, fmt.Sprintf("vrrp_rx_bufs_policy is MTU, ADVERT or a number of bytes, not %q", w.Text), "vrrp_rx_bufs_policy MTU", "nothing")
+			if w.Text == "0" {
+				b.exits(exitNone)
+			}
 			continue
 		}
 		d.RxBufsPolicy = b.stronger(w, d.RxBufsPolicy, p)

@@ -108,6 +108,11 @@ func (b *builder) version(l *line, in *instance, again bool) {
 	if !l.integer(&v, 2, 3, false) {
 		return
 	}
+	if v == 2 && in.family == 6 && in.Version == 0 {
+		l.refused++
+		l.warn("repeated-first", fmt.Sprintf("vrrp_instance %s is IPv6 because of %s, which makes it version 3; version 2 is ignored (above the addresses keepalived would take it)", in.Name, in.familyAt.Place()), "version 3")
+		return
+	}
 	if again && in.Version != 0 && v != in.Version {
 		l.warn("repeated-first", fmt.Sprintf("version is given again; %d stays", in.Version), "keep one")
 		return
@@ -181,6 +186,10 @@ func (b *builder) instanceBlocks(l *line, in *instance) bool {
 		b.addresses(l, in, &in.Addresses, true)
 	case "virtual_ipaddress_excluded":
 		b.addresses(l, in, &in.Excluded, false)
+	case "virtual_routes":
+		b.routes(l, &in.Routes, false)
+	case "virtual_rules":
+		b.policyRules(l, &in.Rules, false)
 	default:
 		return b.tracking(l, &in.Tracking, in.Name)
 	}

@@ -125,7 +125,7 @@ func TestEveryKeyword(t *testing.T) {
 // and not built, whatever its block holds.
 func TestNotSupportedOnce(t *testing.T) {
 	base := "vrrp_instance V {\ninterface eth0\nvirtual_router_id 1\nvirtual_ipaddress { 192.0.2.1/24 }\n%s}\n"
-	for _, kw := range []string{"use_vmac x\n", "virtual_rules {\nfrom 1.2.3.4 table 5\n}\n", "smtp_alert\n", "kernel_rx_buf_size 100\n"} {
+	for _, kw := range []string{"use_vmac x\n", "virtual_rules {\nfrom 1.2.3.4 table 5 preference 9\n}\n", "smtp_alert\n", "kernel_rx_buf_size 100\n"} {
 		_, fs := load(t, fmt.Sprintf(base, kw))
 		if len(fs) != 1 || fs[0].Rule != "not-supported" || fs[0].Severity != finding.Warning || !strings.HasPrefix(fs[0].What, "not supported yet: ") || fs[0].Where.Line != 5 {
 			t.Errorf("%q: %v", kw, fs)

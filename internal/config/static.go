@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
+	"github.com/kaname-lb/kaname/internal/finding"
 )
 
 // static builds the blocks at root that stand beside the instances: what is
@@ -18,6 +19,10 @@ func (b *builder) static(l *line) bool {
 		b.garpGroup(l)
 	case "static_ipaddress":
 		b.staticAddresses(l)
+	case "static_routes":
+		b.routes(l, &b.cfg.StaticRoutes, true)
+	case "static_rules":
+		b.policyRules(l, &b.cfg.StaticRules, true)
 	case "interface_up_down_delays":
 		l.values(func(l *line) { b.linkDelay(l) })
 	case "linkbeat_interfaces":
@@ -45,7 +50,13 @@ func (b *builder) trackGroup(l *line) {
 		l.warn("duplicate-name", fmt.Sprintf("track_group %s is defined again; the first one, at %s, stays and this block is ignored", name, b.cfg.TrackGroups[i].Where), "give it another name")
 		return
 	}
+	b.groupMembers[g] = at
 	b.cfg.TrackGroups = append(b.cfg.TrackGroups, g)
+}
+
+// quietly warns about what keepalived -t has no message for.
+func (b *builder) quietly(rule string, at Where, what, fix string) {
+	b.add(finding.Finding{Severity: finding.Warning, Rule: rule, Where: at, What: what, Fix: fix, Source: b.tree.SourceLine(at), Exit: exitNone})
 }
 
 // finishTrackGroups drops members that do not exist and groups without any.
@@ -53,13 +64,13 @@ func (b *builder) finishTrackGroups() {
 	b.cfg.TrackGroups = slices.DeleteFunc(b.cfg.TrackGroups, func(g *TrackGroup) bool {
 		g.Members = slices.DeleteFunc(g.Members, func(m string) bool {
 			unknown := b.byName[m] == nil
-			if unknown {
-				b.warnAt("sync-group-member", g.Where, fmt.Sprintf("track_group %s: there is no vrrp_instance %s; it is ignored", g.Name, m), "")
+			if at := b.groupMembers[g][m]; unknown {
+				b.quietly("track-group-member", at, fmt.Sprintf("track_group %s: there is no vrrp_instance %s; it is ignored", g.Name, m), "the name of a vrrp_instance")
 			}
 			return unknown
 		})
 		if len(g.Members) == 0 {
-			b.warnAt("sync-group-empty", g.Where, fmt.Sprintf("track_group %s has no members and is left out", g.Name), "group { INSTANCE }")
+			b.quietly("track-group-empty", g.Where, fmt.Sprintf("track_group %s has no members and is left out", g.Name), "group { INSTANCE }")
 		}
 		return len(g.Members) == 0
 	})
@@ -72,6 +83,10 @@ func (b *builder) staticAddresses(l *line) {
 		if !ok {
 			return
 		}
+		if a.TrackGroup != "" && !slices.ContainsFunc(b.cfg.TrackGroups, func(g *TrackGroup) bool { return g.Name == a.TrackGroup }) {
+			l.warn("unknown-group-name", fmt.Sprintf("there is no track_group %s above this line; it is ignored", a.TrackGroup), "track_group "+a.TrackGroup+" { group { … } } above")
+			a.TrackGroup = ""
+		}
 		b.cfg.StaticAddresses = append(b.cfg.StaticAddresses, a)
 	})
 }
@@ -79,6 +94,7 @@ func (b *builder) staticAddresses(l *line) {
 // garpGroup builds a garp_group. An interface is in one group only.
 func (b *builder) garpGroup(l *line) {
 	g := &GARPGroup{Where: l.st.Pos().Place()}
+	given := false
 	l.each(g, func(l *line) bool {
 		switch l.kw {
 		case "interface":
@@ -94,10 +110,15 @@ func (b *builder) garpGroup(l *line) {
 				l.warn("empty-block", "the block interfaces adds no interface", "interfaces { eth0 }")
 			}
 		default:
+			given = true
 			return false
 		}
 		return true
 	})
+	if g.GARPInterval == 0 && g.GNAInterval == 0 && !given {
+		l.warn("garp-group-without-delay", "the garp_group has neither garp_interval nor gna_interval and is dropped", "garp_interval 0.1")
+		return
+	}
 	b.cfg.GARPGroups = append(b.cfg.GARPGroups, g)
 }
 
@@ -125,7 +146,7 @@ func (b *builder) linkDelay(l *line) {
 		return
 	}
 	const most = 255 * time.Second
-	if !l.seconds(&d.Down, 0, most) || l.left() > 0 && !l.seconds(&d.Up, 0, most) {
+	if l.left() == 0 || !l.seconds(&d.Down, 0, most) || l.left() > 0 && !l.seconds(&d.Up, 0, most) {
 		l.next = len(l.st.Words)
 		return
 	}

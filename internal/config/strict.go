@@ -11,10 +11,10 @@ func (b *builder) finishStrict(in *instance) {
 	d := b.cfg.Global.VRRP
 	reset := func(cond bool, kw, what string) {
 		if cond {
-			b.warn("strict-resets", in.where(kw), fmt.Sprintf("vrrp_instance %s: strict_mode has no %s; it is ignored", in.Name, what), "remove it, or strict_mode off")
+			b.warn("strict-ignores", in.where(kw), fmt.Sprintf("vrrp_instance %s: strict_mode has no %s; it is ignored", in.Name, what), "remove it, or strict_mode off")
 		}
 	}
-	reset(in.Auth != AuthNone, "auth_type", "authentication")
+	reset(in.Auth != AuthNone, "authentication", "authentication")
 	in.Auth, in.AuthPass = AuthNone, ""
 	reset(in.PreemptDelay > 0, "preempt_delay", "preempt_delay")
 	in.PreemptDelay = 0
@@ -45,7 +45,7 @@ func (b *builder) strictAccept(in *instance) {
 	case in.Priority == 255:
 		in.NoAccept = false
 	case in.Version == 2 && in.given("accept") && !in.NoAccept:
-		b.warn("strict-resets", in.where("accept"), fmt.Sprintf("vrrp_instance %s: strict_mode has no accept in version 2 (RFC 3768); it is ignored, and packets to the addresses are dropped (keepalived would drop them, kaname does not yet)", in.Name), "version 3, or strict_mode off")
+		b.warn("strict-ignores", in.where("accept"), fmt.Sprintf("vrrp_instance %s: strict_mode has no accept in version 2 (RFC 3768); it is ignored, and packets to the addresses are dropped (keepalived would drop them, kaname does not yet)", in.Name), "version 3, or strict_mode off")
 		in.NoAccept = true
 	case !in.given("accept"):
 		in.NoAccept = true

@@ -67,7 +67,7 @@ func (l *line) syncOldID(s *SyncDaemon) {
 	l.syncID(w, s)
 	if s.HasID {
 		l.note("deprecated", "a syncid without the word id is an old spelling", fmt.Sprintf("lvs_sync_daemon %s %s id %d", s.Interface, s.Instance, s.SyncID))
-		l.b.findings[len(l.b.findings)-1].Exit = exitConfig
+		l.b.exits(exitConfig)
 	}
 }
 

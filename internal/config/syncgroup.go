@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
+	"github.com/kaname-lb/kaname/internal/finding"
 )
 
 // syncGroup builds a vrrp_sync_group.
@@ -155,9 +156,24 @@ func (b *builder) trackedTwice(g *SyncGroup, in *instance) {
 		*own[kw] = slices.DeleteFunc(*own[kw], func(t Track) bool {
 			twice := slices.ContainsFunc(*groups[kw], func(o Track) bool { return o.Name == t.Name })
 			if twice {
-				b.warnAt("tracked-twice", t.Where, fmt.Sprintf("vrrp_sync_group %s tracks %s too, for every member; the line in vrrp_instance %s is ignored", g.Name, t.Name, in.Name), "remove one of the two")
+				b.trackedTwiceAt(kw, t.Where, fmt.Sprintf("vrrp_sync_group %s tracks %s too, for every member; the line in vrrp_instance %s is ignored", g.Name, t.Name, in.Name))
 			}
 			return twice
 		})
 	}
+	for _, t := range g.TrackInterfaces {
+		if t.Name == in.Interface && !in.DontTrackPrimary {
+			b.trackedTwiceAt("track_interface", t.Where, fmt.Sprintf("vrrp_sync_group %s: %s is vrrp_instance %s's own interface, which is always tracked", g.Name, t.Name, in.Name))
+		}
+	}
+}
+
+// trackedTwiceAt reports what an instance and its group track; keepalived speaks
+// of interfaces only.
+func (b *builder) trackedTwiceAt(kw string, at Where, what string) {
+	exit := exitNone
+	if kw == "track_interface" {
+		exit = exitConfig
+	}
+	b.add(finding.Finding{Severity: finding.Warning, Rule: "tracked-twice", Where: at, What: what, Fix: "remove one of the two", Source: b.tree.SourceLine(at), Exit: exit})
 }

@@ -57,7 +57,11 @@ func (b *builder) define(l *line, name string, o object) bool {
 		b.objects.defined[kind] = m
 	}
 	if first, ok := m[name]; ok {
-		l.warn("duplicate-script", fmt.Sprintf("%s %s is defined again; the first one, at %s, is used", l.kw, name, first.at), "give it another name")
+		rule := "duplicate-script" // of which keepalived takes no notice
+		if kind == "bfd_instance" {
+			rule = "duplicate-name"
+		}
+		l.warn(rule, fmt.Sprintf("%s %s is defined again; the first one, at %s, is used", l.kw, name, first.at), "give it another name")
 		return false
 	}
 	m[name] = o

@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"slices"
+
+	"github.com/kaname-lb/kaname/internal/finding"
 )
 
 // peers reads unicast_peer: ADDRESS [min_ttl N] [max_ttl N] a line.
@@ -33,7 +35,7 @@ func (b *builder) peer(l *line, in *instance) {
 		in.CheckUnicastSrc = l.peerOption(&p) || in.CheckUnicastSrc
 	}
 	if i := slices.IndexFunc(in.Peers, func(o Peer) bool { return o.Addr == a }); i >= 0 {
-		b.warn("duplicate-peer", w.Pos, fmt.Sprintf("%s is a peer already, at %s; this line is ignored (keepalived up to 2.2 would send to it twice)", a, in.Peers[i].Where), "remove one")
+		b.quietly("duplicate-peer", w.Place(), fmt.Sprintf("%s is a peer already, at %s; this line is ignored (keepalived up to 2.2 would send to it twice)", a, in.Peers[i].Where), "remove one")
 		return
 	}
 	in.Peers = append(in.Peers, p)
@@ -97,7 +99,7 @@ func (b *builder) finishUnicast(in *instance) {
 			in.McastGroup = noAddr
 		}
 		if in.VMAC != nil && !in.VMACXmitBase {
-			b.warn("unicast-vmac", in.where("use_vmac"), fmt.Sprintf("vrrp_instance %s: use_vmac with unicast peers needs vmac_xmit_base, which is set", in.Name), "vmac_xmit_base")
+			b.warn("vmac-without-xmit-base", in.where("use_vmac"), fmt.Sprintf("vrrp_instance %s: use_vmac with unicast peers needs vmac_xmit_base, which is set", in.Name), "vmac_xmit_base")
 			in.VMACXmitBase = true
 		}
 		return
@@ -112,9 +114,12 @@ func (b *builder) finishUnicast(in *instance) {
 		}
 		if in.FaultNoPeer {
 			in.NotRun = "it has no unicast peers and stays in FAULT (unicast_fault_no_peer)"
-			b.warn("unicast-without-peers", in.where(kw), fmt.Sprintf("vrrp_instance %s has no unicast peers: unicast_fault_no_peer keeps it in FAULT, it does not run", in.Name), "unicast_peer { ADDRESS }")
+			b.quietly("unicast-source-without-peers", in.where(kw).Place(), fmt.Sprintf("vrrp_instance %s has no unicast peers: unicast_fault_no_peer keeps it in FAULT, it does not run", in.Name), "unicast_peer { ADDRESS }")
 		} else {
-			b.warn("unicast-without-peers", in.where(kw), fmt.Sprintf("vrrp_instance %s has no unicast peers: %s is no reason to use unicast, and it uses multicast", in.Name, kw), "unicast_peer { ADDRESS }, or remove "+kw)
+			b.add(finding.Finding{
+				Severity: finding.Note, Rule: "unicast-source-without-peers", Where: in.where(kw).Place(), Source: in.where(kw).Source(), Exit: exitConfig,
+				What: fmt.Sprintf("vrrp_instance %s has no unicast peers: %s is no reason to use unicast, and adverts are multicast", in.Name, kw), Fix: "unicast_peer { ... }, or mcast_src_ip",
+			})
 		}
 		return
 	}

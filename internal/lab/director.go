@@ -37,7 +37,8 @@ func (h *Host) StartDirector(ctx context.Context, binary, config string) (*Direc
 
 func (d *Director) program() Program {
 	args := append([]string{d.binary, "run", "-f", d.Config}, d.flags()...)
-	return Program{Args: args, Name: "kaname", Notify: true}
+	// Dumps on signals go to the host's own directory.
+	return Program{Args: args, Name: "kaname", Notify: true, Env: []string{"TMPDIR=" + d.Host.Dir()}}
 }
 
 func (d *Director) flags() []string {

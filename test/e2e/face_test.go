@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -394,6 +396,64 @@ func TestFaceRefuses(t *testing.T) {
 	}
 	if pids, err := f.host.PIDs(); err != nil || len(pids) > 0 {
 		t.Errorf("left: %v, %v", pids, err)
+	}
+}
+
+// TestFaceInNamespace: -s goes there, and has its pid files in a directory of
+// that name.
+func TestFaceInNamespace(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes a network namespace")
+	}
+	name, dir := fmt.Sprintf("kaname-face-%d", os.Getpid()), t.TempDir()
+	ip := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command("ip", args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("ip %q: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	ip("netns", "add", name)
+	t.Cleanup(func() { ip("netns", "del", name) })
+	ip("-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
+	ip("-n", name, "link", "set", "eth0", "up")
+	ip("-n", name, "link", "set", "eth1", "up")
+	ip("-n", name, "addr", "add", "10.9.0.1/24", "dev", "eth0")
+	program, config, pids := filepath.Join(dir, "keepalived"), filepath.Join(dir, "k.conf"), filepath.Join("/run/keepalived", name)
+	if err := errors.Join(os.Symlink(binary, program), os.WriteFile(config, []byte(faceConfig), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(pids) })
+	var log bytes.Buffer
+	cmd := exec.CommandContext(within(t, 60*time.Second), program, "-n", "-l", "-G", "-f", config, "-s", name, "--run-dir", filepath.Join(dir, "run"))
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	eventually(t, 20*time.Second, "master there", func() error {
+		if out := ip("-n", name, "addr", "show", "dev", "eth0"); !strings.Contains(out, "10.9.0.101/24") {
+			return fmt.Errorf("no address: %s", out)
+		}
+		return nil
+	})
+	if pid := strings.TrimSpace(read(t, filepath.Join(pids, "keepalived.pid"))); pid != strconv.Itoa(cmd.Process.Pid) {
+		t.Errorf("pid file says %s, started was %d", pid, cmd.Process.Pid)
+	}
+	if out := ip("addr"); strings.Contains(out, "10.9.0.101/24") {
+		t.Error("the address is here too")
+	}
+	if err := cmd.Process.Signal(unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("%v\n%s", err, &log)
+	}
+	if _, err := os.Stat(pids); !os.IsNotExist(err) {
+		t.Errorf("%s stayed: %v", pids, err)
 	}
 }
 

@@ -68,51 +68,6 @@ func (k *hostCheck) add(exit int, rule string, where config.Where, fix, format s
 	})
 }
 
-// interfaces looks for those that VRRP uses. Those of checkers are bound to
-// when a check runs, and not looked for.
-func (k *hostCheck) interfaces() {
-	for _, in := range k.cfg.Instances {
-		k.iface(in.InterfaceAt, in.Interface, "vrrp_instance "+in.Name)
-		if _, loopback := k.host.Interface(in.Interface); loopback {
-			k.add(exitConfig, "loopback", in.InterfaceAt, "name the interface of the segment that the directors share",
-				"vrrp_instance %s cannot elect on the loopback interface %s", in.Name, in.Interface)
-		}
-		for _, a := range in.Addresses {
-			k.iface(a.Where, a.Dev, "address "+a.Prefix.String())
-		}
-		for _, a := range in.Excluded {
-			k.iface(a.Where, a.Dev, "address "+a.Prefix.String())
-		}
-		for _, t := range in.TrackInterfaces {
-			k.iface(t.Where, t.Name, "track_interface of "+in.Name)
-		}
-	}
-	for _, g := range k.cfg.SyncGroups {
-		for _, t := range g.TrackInterfaces {
-			k.iface(t.Where, t.Name, "track_interface of "+g.Name)
-		}
-	}
-}
-
-func (k *hostCheck) iface(where config.Where, name, of string) {
-	if k.cfg.Global.DynamicInterfaces != "" {
-		return // it may come
-	}
-	if exists, _ := k.host.Interface(name); exists || name == "" {
-		return
-	}
-	k.noVRRP = true
-	for _, f := range k.found { // an address inherits its instance's interface
-		if f.Rule == ruleInterface && f.Evidence == name {
-			return
-		}
-	}
-	k.add(exitConfig, ruleInterface, where, "see `ip link` for those that do", "interface %s for %s does not exist on this host", name, of)
-	k.found[len(k.found)-1].Evidence = name
-}
-
-const ruleInterface = "no-interface"
-
 // parent checks the scripts of the parent process and of the FIFOs.
 func (k *hostCheck) parent() {
 	g := k.cfg.Global

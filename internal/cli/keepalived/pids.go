@@ -14,6 +14,11 @@ const (
 	ownPIDDir = "/run/keepalived"
 )
 
+// OwnPIDDir reports whether dir is one that keepalived makes and removes.
+func OwnPIDDir(dir string) bool {
+	return dir == ownPIDDir || path.Dir(dir) == ownPIDDir
+}
+
 // Settle fills in what the options leave to the configuration: the namespace,
 // kaname's instance and the names of the pid files.
 func (o *Options) Settle(p config.Process) {

@@ -11,13 +11,10 @@ import (
 
 var electionRules = []rule{
 	{"owner-priority", finding.Warning, ownerPriority},
-	{"owner-ignores-adverts", finding.Warning, ownerIgnoresAdverts},
 	{"slow-adverts", finding.Note, slowAdverts},
 	{"weight-without-effect", finding.Warning, weightWithoutEffect},
 	{"source-address-twice", finding.Warning, sourceAddressTwice},
-	{"vmac-without-xmit-base", finding.Warning, vmacWithoutXmitBase},
 	{"skip-check-switched-off", finding.Note, skipCheckSwitchedOff},
-	{"first-address-not-link-local", finding.Note, firstAddressNotLinkLocal},
 }
 
 // ownerPriority: 255 is more than a high priority.
@@ -25,17 +22,6 @@ func ownerPriority(c *checker) {
 	for _, in := range c.cfg.Instances {
 		if st := keyword(c.block(in.Where), "priority"); st != nil && in.Priority == 255 && len(st.Words) > 1 {
 			c.report(st.Words[1].Place(), fmt.Sprintf("vrrp_instance %s: priority 255 means that this host owns the addresses: it takes them at once whenever it starts, ready or not, and no weight lowers it", in.Name), "priority 254, unless the addresses are its own")
-		}
-	}
-}
-
-// ownerIgnoresAdverts: an owner cannot be told to listen.
-func ownerIgnoresAdverts(c *checker) {
-	for _, in := range c.cfg.Instances {
-		if st := keyword(c.block(in.Where), "owner_ignore_adverts"); st != nil && switchedOff(st) && in.Priority == 255 {
-			at, _ := c.line(in.Where, "priority", "state")
-			c.reportFor(st.Pos().Place(), fmt.Sprintf("vrrp_instance %s: keepalived sets owner_ignore_adverts to true all the same, because the priority is 255", in.Name),
-				fmt.Sprintf("priority 255 at %s", at), "remove the line, or priority 254")
 		}
 	}
 }
@@ -95,38 +81,11 @@ func sourceAddressTwice(c *checker) {
 	})
 }
 
-// vmacWithoutXmitBase: unicast adverts cannot leave by the VMAC.
-func vmacWithoutXmitBase(c *checker) {
-	c.inBlocks("vrrp_instance", func(block *syntax.Statement) {
-		vmac, peers := keyword(block, "use_vmac"), keyword(block, "unicast_peer")
-		if vmac == nil || peers == nil || peers.Block == nil || len(peers.Block.Body) == 0 || keyword(block, "vmac_xmit_base") != nil {
-			return
-		}
-		c.reportFor(vmac.Pos().Place(), "with unicast, adverts are sent from the interface below the VMAC: keepalived sets vmac_xmit_base by itself and complains",
-			fmt.Sprintf("unicast_peer at %s", peers.Pos().Place()), "vmac_xmit_base")
-	})
-}
-
 // skipCheckSwitchedOff: the value is not looked at everywhere.
 func skipCheckSwitchedOff(c *checker) {
 	c.inBlocks("vrrp_instance", func(block *syntax.Statement) {
 		if st := keyword(block, "skip_check_adv_addr"); st != nil && switchedOff(st) {
 			c.report(st.Pos().Place(), "newer releases of keepalived switch it ON by this line, whatever it says; kaname leaves it off", "remove the line; vrrp_skip_check_adv_addr false in global_defs is safe")
-		}
-	})
-}
-
-// firstAddressNotLinkLocal: VRRP version 3 wants a link-local one first.
-func firstAddressNotLinkLocal(c *checker) {
-	c.inBlocks("vrrp_instance", func(block *syntax.Statement) {
-		list := keyword(block, "virtual_ipaddress")
-		if list == nil || list.Block == nil || len(list.Block.Body) == 0 {
-			return
-		}
-		first := list.Block.Body[0]
-		a, ok := address(first.Keyword())
-		if ok && a.Is6() && !a.IsLinkLocalUnicast() {
-			c.report(first.Pos().Place(), fmt.Sprintf("the first address of an IPv6 instance is to be link-local (RFC 5798 section 5.2.9), so that hosts can have it as their router; %s is not", a), "a line fe80::1/64 before it, with an address that is free on the segment")
 		}
 	})
 }

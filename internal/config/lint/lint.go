@@ -32,7 +32,7 @@ type rule struct {
 
 // rules are the traps that are looked for, by the part of the language.
 var rules = slices.Concat(languageRules, writtenRules, vrrpRules, electionRules,
-	strictRules, secretRules, routeRules, scriptRules, runRules, sampleRules, serverRules, syncRules)
+	strictRules, secretRules, scriptRules, runRules, sampleRules, serverRules, syncRules)
 
 // checker is what a rule looks at and reports to.
 type checker struct {

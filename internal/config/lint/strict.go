@@ -11,7 +11,6 @@ import (
 var strictRules = []rule{
 	{"strict-with-unicast", finding.Warning, strictWithUnicast},
 	{"addresses-not-accepted", finding.Warning, addressesNotAccepted},
-	{"strict-ignores", finding.Warning, strictIgnores},
 }
 
 // strict returns the line that puts an instance into strict mode, nil when
@@ -90,24 +89,4 @@ func (c *checker) notAccepted(at *syntax.Statement, names ...string) {
 		fix = "no " + at.Keyword() + "; with version 3 also accept in the vrrp_instance"
 	}
 	c.report(at.Pos().Place(), fmt.Sprintf("vrrp_instance %s: keepalived drops by firewall rules whatever is sent to the virtual addresses or from them: no ping, no service, no balanced connection gets through", strings.Join(names, ", ")), fix)
-}
-
-// strictIgnores: settings that strict mode takes back.
-func strictIgnores(c *checker) {
-	for _, in := range c.cfg.Instances {
-		ignored := []string{"authentication", "preempt_delay", "down_timer_adverts", "garp_lower_prio_delay", "garp_lower_prio_repeat", "no_virtual_ipaddress"}
-		st := c.strict(c.block(in.Where))
-		if st == nil {
-			continue
-		}
-		if in.Version == 2 {
-			ignored = append(ignored, "accept")
-		}
-		for _, kw := range ignored {
-			if found := keyword(c.block(in.Where), kw); found != nil {
-				c.reportFor(found.Pos().Place(), fmt.Sprintf("vrrp_instance %s: strict mode ignores %s in keepalived: a node without it has other settings than this one", in.Name, kw),
-					fmt.Sprintf("%s at %s", text(st), st.Pos().Place()), "remove it, or "+st.Keyword())
-			}
-		}
-	}
 }

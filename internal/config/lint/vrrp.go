@@ -15,7 +15,6 @@ var vrrpRules = []rule{
 	{"weight-out-of-range", finding.Warning, weightOutOfRange},
 	{"same-address-twice", finding.Warning, sameAddressTwice},
 	{"address-without-prefix", finding.Note, addressWithoutPrefix},
-	{"unicast-source-without-peers", finding.Note, unicastSourceWithoutPeers},
 }
 
 // masterNoHeadStart: state MASTER does not make the node MASTER at once.
@@ -126,24 +125,6 @@ func addressWithoutPrefix(c *checker) {
 					c.report(st.Pos().Place(), fmt.Sprintf("%s has no prefix length and becomes a /%d", a, a.BitLen()), fmt.Sprintf("%s/%d, or the prefix of the network", a, a.BitLen()))
 				}
 			}
-		}
-	})
-}
-
-// unicastSourceWithoutPeers: only unicast_peer switches to unicast.
-func unicastSourceWithoutPeers(c *checker) {
-	c.blocks(func(path string, block *syntax.Statement) {
-		var src *syntax.Statement
-		for _, st := range block.Block.Body {
-			switch st.Keyword() {
-			case "unicast_src_ip":
-				src = st
-			case "unicast_peer", "unicast_fault_no_peer":
-				return
-			}
-		}
-		if path == "vrrp_instance" && src != nil {
-			c.report(src.Pos().Place(), "unicast_src_ip without unicast_peer: adverts are still multicast", "unicast_peer { ... }, or mcast_src_ip")
 		}
 	})
 }

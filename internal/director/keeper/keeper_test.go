@@ -63,7 +63,10 @@ func outcome(code int, err error) int {
 }
 
 func spec(dir string) keeper.Spec {
+	_, err := os.Stat(filepath.Join(dir, "once"))
 	return keeper.Spec{
+		NoRestart: err == nil,
+		Serving:   func() { touch(dir, "serving") },
 		Director: func(fd int, resume bool) []string {
 			return []string{asDirector, dir, strconv.Itoa(fd), strconv.FormatBool(resume)}
 		},
@@ -116,10 +119,19 @@ func note(dir, role string) {
 	fmt.Fprintf(f, "%s %d\n", role, os.Getpid())
 }
 
-// play starts a keeper in a fresh directory.
-func play(t *testing.T) (dir string, cmd *exec.Cmd) {
+func touch(dir, name string) {
+	if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+		panic(err)
+	}
+}
+
+// play starts a keeper in a fresh directory with the named files.
+func play(t *testing.T, files ...string) (dir string, cmd *exec.Cmd) {
 	t.Helper()
 	dir = t.TempDir()
+	for _, name := range files {
+		touch(dir, name)
+	}
 	cmd = exec.Command(os.Args[0], asKeeper, dir)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
@@ -206,6 +218,32 @@ func TestKeeperKilledIsReplaced(t *testing.T) {
 	gone(t, second.pid)
 	for _, e := range journal(dir) {
 		gone(t, e.pid)
+	}
+}
+
+// TestNoRestart: what a director left is released, and that is the end.
+func TestNoRestart(t *testing.T) {
+	dir, cmd := play(t, "once")
+	first := await(t, dir, 2)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(dir, "serving")); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nobody was told that the director serves")
+		}
+	}
+	unix.Kill(first.pid, unix.SIGKILL)
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 99 {
+		t.Errorf("exit status %d, want that of an error", code)
+	}
+	var roles []string
+	for _, e := range journal(dir) {
+		roles = append(roles, e.role)
+	}
+	if got, want := strings.Join(roles, ", "), "keeper, director resume=false, release"; got != want {
+		t.Errorf("processes: %s, want %s", got, want)
 	}
 }
 

@@ -68,7 +68,7 @@ type Interface struct {
 	Name    string
 	Index   int
 	Addr    netip.Addr // primary IPv4 address; invalid for none
-	MAC     string // "" for a loopback
+	MAC     string     // "" for a loopback
 	Up      bool
 	MTU     int
 	Tracked []string // instances
