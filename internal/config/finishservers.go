@@ -241,9 +241,6 @@ func (b *builder) finishChecker(vs *virtualServer, rs *realServer, c *checker, o
 		port = uint16(c.ConnectPort)
 	}
 	c.ConnectTo = netip.AddrPortFrom(ip, port)
-	if ip.IsLinkLocalUnicast() && ip.Is6() && c.BindIf == "" {
-		b.warn("link-local-without-interface", c.at, fmt.Sprintf("%s of %s: the address is good on one segment only, and no bind_if says on which", c.Kind, ip), "bind_if eth0")
-	}
 }
 
 func (b *builder) replyLengths(c *checker) {
