@@ -280,6 +280,7 @@ func (l *line) discouraged() {
 
 var discouraged = map[string]string{
 	"global_defs/vrrp_vmac_garp_intvl":                 "vrrp_garp_extra_if",
+	"global_defs/vrrp_iptables":                        "nftables",
 	"vrrp_instance/vmac_garp_intvl":                    "garp_extra_if",
 	"vrrp_instance/linkbeat_use_polling":               "linkbeat_interfaces { ... }",
 	"vrrp_instance/lvs_sync_daemon_interface":          "lvs_sync_daemon in global_defs",

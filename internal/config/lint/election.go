@@ -2,7 +2,6 @@ package lint
 
 import (
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
@@ -88,13 +87,4 @@ func skipCheckSwitchedOff(c *checker) {
 			c.report(st.Pos().Place(), "newer releases of keepalived switch it ON by this line, whatever it says; kaname leaves it off", "remove the line; vrrp_skip_check_adv_addr false in global_defs is safe")
 		}
 	})
-}
-
-// address reads ADDRESS[/PREFIX].
-func address(s string) (netip.Addr, bool) {
-	if p, err := netip.ParsePrefix(s); err == nil {
-		return p.Addr(), true
-	}
-	a, err := netip.ParseAddr(s)
-	return a, err == nil
 }
