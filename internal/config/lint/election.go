@@ -49,7 +49,7 @@ func weightWithoutEffect(c *checker) {
 				if t.weight < 0 {
 					limit, fix = 1, "a higher priority"
 				}
-				c.report(t.Where, fmt.Sprintf("vrrp_instance %s: weight %d of %s changes nothing, since the priority is %d and cannot pass %d", in.Name, t.weight, t.Name, in.Priority, limit), fix+", or a weight of the other sign")
+				c.reportFor(t.Where, fmt.Sprintf("vrrp_instance %s: weight %d of %s changes nothing, since the priority is %d and cannot pass %d", in.Name, t.weight, t.Name, in.Priority, limit), c.written(in.Where, "priority"), fix+", or a weight of the other sign")
 			}
 		}
 	}
