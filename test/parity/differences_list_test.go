@@ -8,6 +8,7 @@ var differences = []difference{
 		newer:  true,
 		files: []string{
 			"corpus interval-fraction.conf", "vrrp_script interval 1.5", "vrrp_script interval 0.001",
+			"garp_group garp_interval 4294.967295", "garp_group gna_interval 4294.967295",
 			"vrrp_script timeout 1.5", "vrrp_script timeout 0.001", "corpus definition-env.conf",
 			"corpus unicast-no-interface.conf", "corpus unicast-no-interface-no-dev.conf",
 			"vrrp_instance use_vmac name *", "vrrp_instance use_vmac vmac0 group 5", "vrrp_instance use_vmac netlink_notify_msg",

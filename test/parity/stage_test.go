@@ -38,6 +38,9 @@ func newStage(t *testing.T) *stage {
 	if _, err := os.Stat(keepalived); err != nil {
 		t.Skipf("compares with keepalived 2.2.7, which is not installed: %v", err)
 	}
+	if out, err := exec.Command(keepalived, "--version").CombinedOutput(); err != nil || !strings.Contains(string(out), "Keepalived v2.2.7 ") {
+		t.Fatalf("the verdicts are those of keepalived 2.2.7; here is: %s %v", out, err)
+	}
 	s := &stage{dir: t.TempDir()}
 	made := make(chan error)
 	go func() {
