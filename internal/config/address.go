@@ -147,6 +147,7 @@ var notCarried = []string{"brd", "broadcast", "peer", "preferred_lft", "home", "
 // option reads one option of an address.
 func (o *addressLine) option() {
 	w, _ := o.word()
+	refused := o.refused
 	needs := slices.Contains([]string{"dev", "label", "scope", "brd", "broadcast", "peer", "preferred_lft", "track_group"}, w.Text)
 	switch {
 	case w.Text == "track_group" && !o.static, w.Text == "use_vmac" && o.static:
@@ -165,7 +166,7 @@ func (o *addressLine) option() {
 	default:
 		o.unknownOption(w)
 	}
-	if slices.Contains(notCarried, w.Text) && !o.drop && o.b.quiet == 0 && !o.static {
+	if slices.Contains(notCarried, w.Text) && !o.drop && o.refused == refused && o.b.quiet == 0 && !o.static {
 		o.b.warn("not-supported", w.Pos, fmt.Sprintf("not supported yet: option %s of an address; it is ignored", w.Text), "")
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 )
 
 // bfd builds a bfd_instance. Of two with the same name the first stays.
@@ -37,6 +38,9 @@ func (b *builder) finishBFD(l *line, d *BFD) bool {
 		return false
 	case !d.NeighborIP.IsValid():
 		l.warn("neighbor-missing", fmt.Sprintf("bfd_instance %s has no neighbor_ip and is dropped", d.Name), "neighbor_ip ADDRESS")
+		return false
+	case slices.ContainsFunc(b.cfg.BFD, func(o *BFD) bool { return o.NeighborIP == d.NeighborIP && o.Name != d.Name }):
+		l.warn("duplicate-neighbor", fmt.Sprintf("bfd_instance %s has neighbor_ip %s as an instance above, and is dropped", d.Name, d.NeighborIP), "one bfd_instance a neighbor")
 		return false
 	case d.SourceIP.IsValid() && d.SourceIP.Is4() != d.NeighborIP.Is4():
 		l.warn("other-family", fmt.Sprintf("bfd_instance %s: source_ip %s is of another family than neighbor_ip %s; the session is dropped", d.Name, d.SourceIP, d.NeighborIP), "")

@@ -387,12 +387,19 @@ func (b *builder) rootSecond(l *line) bool {
 // name reads the one name of a named block; without it, or with two, the block
 // is skipped as in keepalived.
 func (l *line) name() (string, bool) {
+	group := l.kw == "virtual_server_group" // where the parse ends
 	w, ok := l.word()
 	if !ok {
+		if !group {
+			l.b.exits(exitConfig)
+		}
 		return "", false
 	}
 	if l.left() > 0 {
 		l.fail("block-name", fmt.Sprintf("%s takes one name; the block is skipped", l.kw), fmt.Sprintf("%s %s {", l.kw, w.Text))
+		if group {
+			l.b.exits(exitMissing)
+		}
 		l.next = len(l.st.Words)
 		return "", false
 	}

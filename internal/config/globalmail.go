@@ -47,7 +47,6 @@ func (b *builder) recipients(l *line, m *Mail) {
 		l.next = len(l.st.Words)
 	})
 	if l.st.Block != nil && len(m.To) == n {
-		l.warn("empty-block", "notification_email is empty", "one address a line")
-		b.exits(exitConfig)
+		l.warn("no-recipients", "notification_email is empty: nobody gets a mail", "an address a line, or no notification_email")
 	}
 }

@@ -231,8 +231,9 @@ func (b *builder) notifyDeleted(l *line, in *instance) {
 	if l.left() == 0 {
 		return
 	}
+	had := in.Notify.DeletedCommand.Set()
 	l.command(&in.Notify.DeletedCommand, true)
-	if l.refused == 0 {
+	if !had && in.Notify.DeletedCommand.Set() {
 		l.unsupported("the command; the state DELETED is given to the other notify scripts")
 	}
 }

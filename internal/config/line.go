@@ -186,11 +186,16 @@ func (l *line) seconds(dst *time.Duration, lo, hi time.Duration) bool {
 		l.badValue(w, fmt.Sprintf("%s must be between %s and %s, not %s", l.kw, formatSeconds(lo), formatSeconds(hi), w.Text), fmt.Sprintf("from %s to %s", formatSeconds(lo), formatSeconds(hi)), keptSeconds(*dst))
 		return false
 	}
-	if _, frac, _ := strings.Cut(w.Text, "."); len(frac) > 6 {
-		l.b.report(finding.Warning, "rounded", w.Pos, fmt.Sprintf("%s: keepalived counts microseconds; %s is used", l.kw, formatSeconds(d)), fmt.Sprintf("%s %s", l.kw, strings.TrimSuffix(formatSeconds(d), " s")))
-	}
+	l.rounded(w, 6, formatSeconds(d))
 	*dst = d
 	return true
+}
+
+// rounded reports a number with more decimal places than are kept.
+func (l *line) rounded(w syntax.Word, places int, kept string) {
+	if _, frac, _ := strings.Cut(w.Text, "."); len(frac) > places {
+		l.b.report(finding.Warning, "rounded", w.Pos, fmt.Sprintf("%s: keepalived counts %d decimal places; %s is used", l.kw, places, kept), fmt.Sprintf("at most %d decimal places", places))
+	}
 }
 
 // wholeSeconds reads seconds without a fraction, at most hi.

@@ -217,6 +217,7 @@ func (l *line) milliseconds(dst *time.Duration, lo, hi time.Duration) bool {
 		l.badValue(w, fmt.Sprintf("%s must be between %v and %v, in milliseconds without a unit, not %q", l.kw, lo, hi, w.Text), "", fmt.Sprint(*dst))
 		return false
 	}
+	l.rounded(w, 3, d.String())
 	*dst = d
 	return true
 }

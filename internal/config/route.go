@@ -355,10 +355,16 @@ func (r *routeLine) hopOption(h *NextHop) bool {
 	case "onlink":
 		h.OnLink = true
 	case "weight":
-		if !r.optionNumber("weight", &h.Weight, 1, 256) {
+		v, ok := r.word()
+		n, err := strconv.ParseUint(v.Text, 10, 16)
+		if ok && (err != nil || n < 1 || n > 256) {
+			r.badValue(v, fmt.Sprintf("weight is a number from 1 to 256, not %q; the nexthops from here on are ignored", v.Text), "", "")
+		}
+		if r.refused > 0 {
 			h.Via, h.Dev = noAddr, ""
 			return false
 		}
+		h.Weight = int(n)
 	case "encap":
 		r.encap(&h.Options)
 	case "realms":

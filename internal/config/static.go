@@ -44,6 +44,9 @@ func (b *builder) trackGroup(l *line) {
 	var at map[string]Where
 	l.each(g, func(l *line) bool {
 		at = l.onceMembers(&g.Members, &first, at)
+		if len(g.Members) == 0 {
+			l.warn("empty-list", "the block group names no instance", "group { VI_1 }")
+		}
 		return true
 	})
 	if i := slices.IndexFunc(b.cfg.TrackGroups, func(o *TrackGroup) bool { return o.Name == name }); i >= 0 {
@@ -84,11 +87,22 @@ func (b *builder) staticAddresses(l *line) {
 			return
 		}
 		if a.TrackGroup != "" && !slices.ContainsFunc(b.cfg.TrackGroups, func(g *TrackGroup) bool { return g.Name == a.TrackGroup }) {
-			l.warn("unknown-group-name", fmt.Sprintf("there is no track_group %s above this line; it is ignored", a.TrackGroup), "track_group "+a.TrackGroup+" { group { … } } above")
+			b.warn("unknown-group-name", l.after("track_group"), fmt.Sprintf("there is no track_group %s above this line; it is ignored", a.TrackGroup), "track_group "+a.TrackGroup+" { group { … } } above")
 			a.TrackGroup = ""
 		}
 		b.cfg.StaticAddresses = append(b.cfg.StaticAddresses, a)
 	})
+}
+
+// after returns where the word behind an option of the line stands, or the
+// line.
+func (l *line) after(option string) syntax.Pos {
+	for i, w := range l.st.Words[:len(l.st.Words)-1] {
+		if w.Text == option {
+			return l.st.Words[i+1].Pos
+		}
+	}
+	return l.st.Pos()
 }
 
 // garpGroup builds a garp_group. An interface is in one group only.
@@ -107,7 +121,7 @@ func (b *builder) garpGroup(l *line) {
 				}
 			})
 			if len(g.Interfaces) == n {
-				l.warn("empty-block", "the block interfaces adds no interface", "interfaces { eth0 }")
+				l.warn("empty-list", "the block interfaces adds no interface", "interfaces { eth0 }")
 			}
 		default:
 			given = true

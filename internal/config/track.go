@@ -181,8 +181,13 @@ func (l *line) trackWeight(t *Track, kind tracker, owner string) bool {
 		return false
 	}
 	l.next++
+	t.Weight = l.b.objects.defined[kind.kind][t.Name].weight // what counts if this one cannot
+	block := l.kw
+	l.kw = "weight"
 	t.HasWeight = l.weight(&t.Weight, kind.most, kind.read)
+	l.kw = block
 	if !t.HasWeight {
+		t.Weight = 0
 		l.next = len(l.st.Words)
 		return true
 	}

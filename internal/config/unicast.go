@@ -71,7 +71,11 @@ func (l *line) optionNumber(option string, dst *int, lo, hi int) bool {
 	}
 	v, junk, ok := leadingInt(w.Text)
 	if !ok || junk != "" || v < int64(lo) || v > int64(hi) {
-		l.badValue(w, fmt.Sprintf("%s is a number from %d to %d, not %q", option, lo, hi, w.Text), "", fmt.Sprint(*dst))
+		kept := "nothing"
+		if *dst >= lo {
+			kept = fmt.Sprint(*dst)
+		}
+		l.badValue(w, fmt.Sprintf("%s is a number from %d to %d, not %q", option, lo, hi, w.Text), "", kept)
 		return false
 	}
 	*dst = int(v)

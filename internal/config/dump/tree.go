@@ -101,6 +101,10 @@ func (p *printer) setting(n *Node, k *config.Keyword, at config.Where, parent an
 		p.values(n, k, at, v)
 		return
 	}
+	if in, isInstance := parent.(*config.Instance); isInstance && k.Name == "no_accept" && in.Strict && !in.NoAccept && in.Priority != 255 {
+		k = config.Lookup("vrrp_instance", "accept") // which strict_mode is without otherwise
+		v = reflect.ValueOf(true)
+	}
 	words, off, ok := p.special(k, parent, v)
 	if !ok {
 		words, off = p.words(k, v)

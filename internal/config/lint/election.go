@@ -2,7 +2,6 @@ package lint
 
 import (
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
@@ -50,7 +49,7 @@ func weightWithoutEffect(c *checker) {
 				if t.weight < 0 {
 					limit, fix = 1, "a higher priority"
 				}
-				c.report(t.Where, fmt.Sprintf("vrrp_instance %s: weight %d of %s changes nothing, since the priority is %d and cannot pass %d", in.Name, t.weight, t.Name, in.Priority, limit), fix+", or a weight of the other sign")
+				c.reportFor(t.Where, fmt.Sprintf("vrrp_instance %s: weight %d of %s changes nothing, since the priority is %d and cannot pass %d", in.Name, t.weight, t.Name, in.Priority, limit), c.written(in.Where, "priority"), fix+", or a weight of the other sign")
 			}
 		}
 	}
@@ -88,13 +87,4 @@ func skipCheckSwitchedOff(c *checker) {
 			c.report(st.Pos().Place(), "newer releases of keepalived switch it ON by this line, whatever it says; kaname leaves it off", "remove the line; vrrp_skip_check_adv_addr false in global_defs is safe")
 		}
 	})
-}
-
-// address reads ADDRESS[/PREFIX].
-func address(s string) (netip.Addr, bool) {
-	if p, err := netip.ParsePrefix(s); err == nil {
-		return p.Addr(), true
-	}
-	a, err := netip.ParseAddr(s)
-	return a, err == nil
 }

@@ -22,6 +22,8 @@ var hostNetworkRules = []hostRule{
 	{"host-vmac-filtered", finding.Warning, hostVMACFiltered},
 	{"host-arp-ignored", finding.Warning, hostARPIgnored},
 	{"host-forwarding-off", finding.Warning, hostForwardingOff},
+	{"host-ipv6-off", finding.Warning, hostIPv6Off},
+	{"host-sync-interface", finding.Warning, hostSyncInterface},
 }
 
 // hostInterfaceMissing: the daemon does not start, and a reload is refused.
@@ -49,6 +51,9 @@ func hostInterfaceMissing(c *hostChecker) {
 		for _, t := range g.TrackInterfaces {
 			want(t.Where, t.Name, "vrrp_sync_group "+g.Name)
 		}
+	}
+	for _, name := range c.cfg.Kaname.Interfaces {
+		want(c.keyword(c.cfg.Kaname.Where, "interfaces"), name, "interfaces of the dataplane")
 	}
 }
 
@@ -253,5 +258,45 @@ func hostForwardingOff(c *hostChecker) {
 				"net.ipv4.ip_forward = 0", "net.ipv4.ip_forward = 1 in /etc/sysctl.d")
 			return
 		}
+	}
+}
+
+// hostIPv6Off: the address cannot be put on.
+func hostIPv6Off(c *hostChecker) {
+	c.virtual(func(in *config.Instance, a config.Address) {
+		if key := "net.ipv6.conf." + a.Dev + ".disable_ipv6"; a.Prefix.Addr().Is6() && c.host.Sysctls[key] == "1" {
+			c.reportFor(a.Where, fmt.Sprintf("vrrp_instance %s: IPv6 is switched off on %s: the kernel refuses %s, and the node is MASTER without it", in.Name, a.Dev, a.Prefix.Addr()),
+				key+" = 1", "sysctl -w "+key+"=0, and in /etc/sysctl.d")
+		}
+	})
+}
+
+// headers4 and headers6 are what a datagram of the sync daemon has before its
+// payload: IP and UDP.
+const (
+	headers4 = 28
+	headers6 = 48
+)
+
+// hostSyncInterface: connections are copied over an interface that is up, in
+// datagrams that it takes whole.
+func hostSyncInterface(c *hostChecker) {
+	s := c.cfg.Global.SyncDaemon
+	if s == nil || len(c.host.Interfaces) == 0 {
+		return
+	}
+	i, headers := c.iface(s.Interface), headers4
+	if s.Group.Is6() {
+		headers = headers6
+	}
+	switch {
+	case i == nil:
+		c.reportFor(s.Where, fmt.Sprintf("lvs_sync_daemon: this host has no interface %s: no connection is copied, and all break with a failover", s.Interface),
+			"the host has "+strings.Join(c.interfaceNames(), ", "), "the interface of the segment that the directors share")
+	case !i.Up:
+		c.report(s.Where, fmt.Sprintf("lvs_sync_daemon: %s is down or has no carrier: no connection is copied, and all break with a failover", i.Name), "ip link set "+i.Name+" up, or the cable")
+	case i.MTU > 0 && s.MaxLen > i.MTU-headers:
+		c.reportFor(s.Where, fmt.Sprintf("lvs_sync_daemon: maxlen %d is more than %s takes in one packet: datagrams are sent in fragments, which a peer with kernel IPVS and a smaller maxlen drops", s.MaxLen, i.Name),
+			fmt.Sprintf("%s has mtu %d", i.Name, i.MTU), fmt.Sprintf("maxlen %d, or none", i.MTU-headers))
 	}
 }

@@ -2,6 +2,8 @@ package lint
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -168,5 +170,37 @@ func TestSecretsStayHidden(t *testing.T) {
 	}
 	if !spoke["pair-authentication"] || !spoke["pair-sync-key"] {
 		t.Errorf("the rules about them are silent: %v", spoke)
+	}
+}
+
+// TestCapturedPairs: pairs of files that ran under keepalived while their
+// packets were captured. Those that worked are not remarked on.
+func TestCapturedPairs(t *testing.T) {
+	want := map[string][]string{
+		"equal-priority": {"pair-masters", "pair-same-priority"},
+		"mismatch":       {"pair-addresses", "pair-advert-interval", "pair-authentication"},
+	}
+	firsts, err := filepath.Glob("../testdata/golden-vrrp/*.r1.conf")
+	if err != nil || len(firsts) < 10 {
+		t.Fatal(len(firsts), "pairs", err)
+	}
+	for _, first := range firsts {
+		name := strings.TrimSuffix(filepath.Base(first), ".r1.conf")
+		var texts []string
+		for _, file := range []string{first, strings.Replace(first, ".r1.", ".r2.", 1)} {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts = append(texts, string(b))
+		}
+		var got []string
+		for _, f := range pairFindings(texts[0], texts[1]) {
+			got = append(got, f.Rule)
+		}
+		slices.Sort(got)
+		if d := cmp.Diff(want[name], got, cmpopts.EquateEmpty()); d != "" {
+			t.Errorf("%s: (-want +got):\n%s", name, d)
+		}
 	}
 }

@@ -51,6 +51,16 @@ func (c *checker) line(at config.Where, words ...string) (finding.Place, bool) {
 	return at, false
 }
 
+// written quotes the last of the words in the block that begins at a place, with
+// its position; "" when it has none.
+func (c *checker) written(at config.Where, words ...string) string {
+	st := keyword(c.block(at), words...)
+	if st == nil {
+		return ""
+	}
+	return text(st) + " at " + st.Pos().Place().String()
+}
+
 // inBlocks calls fn for every block of a path.
 func (c *checker) inBlocks(path string, fn func(block *syntax.Statement)) {
 	c.walk()

@@ -112,8 +112,8 @@ The rules of ` + "`kaname check`" + `: what each finds, why it matters, and the 
 This page is generated from internal/config/lint/pages, whose examples are the tests of the rules. ` + "`kaname check --explain K062`" + `
 prints one of them, with an example that is right.
 
-K001 to K113 are traps of keepalived that have been seen or tried; K2xx come from real files; K3xx are mistakes in the
-language; K4xx need the files of two nodes; K5xx need the host; K6xx are about what only kaname has.
+K001 to K113 are traps of keepalived that have been seen or tried; K2xx come from real files; K3xx and K7xx are mistakes
+in the language; K4xx need the files of two nodes; K5xx need the host; K6xx are about what only kaname has.
 
 ## Rules
 

@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -122,9 +123,15 @@ func verdictNotInStatus(c *checker) {
 	}
 }
 
+// otherStatus is what can end a shell before its last command.
+var otherStatus = regexp.MustCompile(`\b(exit|return)\s+[^0\s]|\bset\s+-\w*e|\bexec\b|\bfalse\b`)
+
 // lastCommand returns the end of a shell's text when that always succeeds.
 func lastCommand(shell string) string {
 	shell = strings.TrimSpace(shell)
+	if otherStatus.MatchString(shell) {
+		return ""
+	}
 	for _, end := range []string{"|| true", "|| :", "|| exit 0", "; exit 0", "; true", "; :"} {
 		if strings.HasSuffix(shell, end) {
 			return end

@@ -139,7 +139,8 @@ func isShellSyntax(a string) bool {
 // commandNotAbsolute: what is found depends on the daemon's directory or PATH.
 func commandNotAbsolute(c *checker) {
 	for _, cmd := range c.commands() {
-		if !path.IsAbs(cmd.Argv[0]) && !strings.HasPrefix(cmd.Argv[0], "<") {
+		// One that begins with a quote that is none is reported as such.
+		if !path.IsAbs(cmd.Argv[0]) && !strings.HasPrefix(cmd.Argv[0], "<") && cmd.Argv[0][0] < 0x80 {
 			c.report(cmd.Where, fmt.Sprintf("%s: %s is no absolute path; whether it is found depends on the daemon's environment", cmd.keyword, cmd.Argv[0]), "write the whole path")
 		}
 	}

@@ -21,7 +21,8 @@ var vrrpRules = []rule{
 func masterNoHeadStart(c *checker) {
 	for _, in := range c.cfg.Instances {
 		if in.State == "MASTER" && in.Priority < 255 {
-			c.report(in.Where, fmt.Sprintf("vrrp_instance %s: state MASTER gives no head start; the priority (%d) alone decides", in.Name, in.Priority), "")
+			at, _ := c.line(in.Where, "state")
+			c.reportFor(at, fmt.Sprintf("vrrp_instance %s: state MASTER gives no head start; the priority (%d) alone decides", in.Name, in.Priority), c.written(in.Where, "priority"), "state BACKUP")
 		}
 	}
 }
@@ -35,8 +36,8 @@ func nopreemptWithWeight(c *checker) {
 		}
 		for _, t := range c.trackers(in) {
 			if t.weight != 0 {
-				c.report(t.Where, fmt.Sprintf("vrrp_instance %s has nopreempt: when %s fails, the priority changes by %d but the addresses stay, since a nopreempt backup never takes over from a living master", in.Name, t.Name, max(t.weight, -t.weight)),
-					"weight 0, so that the failure is a FAULT, or remove nopreempt")
+				c.reportFor(t.Where, fmt.Sprintf("vrrp_instance %s has nopreempt: when %s fails, the priority changes by %d but the addresses stay, since a nopreempt backup never takes over from a living master", in.Name, t.Name, max(t.weight, -t.weight)),
+					c.written(in.Where, "nopreempt"), "weight 0, so that the failure is a FAULT, or remove nopreempt")
 			}
 		}
 	}
@@ -60,8 +61,8 @@ func weightOutOfRange(c *checker) {
 			worst = t.Track
 		}
 		if in.Priority < 255 && (low < 1 || high > 254) {
-			c.report(worst.Where, fmt.Sprintf("vrrp_instance %s: priority %d with the weights reaches from %d to %d, and is cut to 1..254: the order of the nodes can be lost", in.Name, in.Priority, low, high),
-				"smaller weights, or a priority further inside")
+			c.reportFor(worst.Where, fmt.Sprintf("vrrp_instance %s: priority %d with the weights reaches from %d to %d, and is cut to 1..254: the order of the nodes can be lost", in.Name, in.Priority, low, high),
+				c.written(in.Where, "priority"), "smaller weights, or a priority further inside")
 		}
 	}
 }
@@ -164,7 +165,8 @@ func scriptNeverTracked(c *checker) {
 func scriptTimeout(c *checker) {
 	for _, s := range c.cfg.Scripts {
 		if s.Timeout > s.Interval {
-			c.report(s.Where, fmt.Sprintf("vrrp_script %s: a run may last %s, longer than the interval of %s; runs are skipped and a failure is seen late", s.Name, s.Timeout, s.Interval), "timeout not above interval")
+			at, _ := c.line(s.Where, "timeout")
+			c.reportFor(at, fmt.Sprintf("vrrp_script %s: a run may last %s, longer than the interval of %s; runs are skipped and a failure is seen late", s.Name, s.Timeout, s.Interval), c.written(s.Where, "interval"), fmt.Sprintf("timeout %g, or a longer interval", s.Interval.Seconds()))
 		}
 	}
 }

@@ -25,11 +25,14 @@ var freeText = []string{
 
 // commentInWord: a comment that begins in the middle of a word cuts it.
 func commentInWord(c *checker) {
-	var walk func(body []*syntax.Statement, free bool)
-	walk = func(body []*syntax.Statement, free bool) {
+	var walk func(body []*syntax.Statement, mail bool)
+	walk = func(body []*syntax.Statement, mail bool) {
 		for _, st := range body {
-			if free || slices.Contains(freeText, st.Keyword()) {
-				c.cutWord(st)
+			switch {
+			case mail:
+				c.cutWord(st, "notification_email")
+			case slices.Contains(freeText, st.Keyword()):
+				c.cutWord(st, st.Keyword())
 			}
 			if st.Block != nil {
 				walk(st.Block.Body, st.Keyword() == "notification_email")
@@ -39,7 +42,7 @@ func commentInWord(c *checker) {
 	walk(c.tree.Body, false)
 }
 
-func (c *checker) cutWord(st *syntax.Statement) {
+func (c *checker) cutWord(st *syntax.Statement, kw string) {
 	w := st.Words[len(st.Words)-1]
 	at := w.Place()
 	source := c.tree.SourceLine(at)
@@ -48,7 +51,7 @@ func (c *checker) cutWord(st *syntax.Statement) {
 		return
 	}
 	at.Col = end + 1
-	c.report(at, fmt.Sprintf("%s: the %c begins a comment, also in the middle of a word: what follows it is lost", st.Keyword(), source[end]), "double quotes around the word")
+	c.report(at, fmt.Sprintf("%s: the %c begins a comment, also in the middle of a word: what follows it is lost", kw, source[end]), "double quotes around the word")
 }
 
 // copied are the settings of global_defs that a block takes over when it begins.

@@ -154,7 +154,7 @@ func (p *parser) missingOpen(next string) {
 	word := st.Keyword()
 	inner := join(f.path, word)
 	kind := p.kind(f.path, word)
-	begins := kind == ValueBlock && next != "}" && p.kind(f.path, next) == Unknown ||
+	begins := kind == ValueBlock && next != "" && next != "}" && p.kind(f.path, next) == Unknown ||
 		kind == Block && p.kind(inner, next) != Unknown
 	if !begins {
 		rule := "missing-open-brace"

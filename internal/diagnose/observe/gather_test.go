@@ -164,10 +164,10 @@ func TestFiles(t *testing.T) {
 func TestSysctls(t *testing.T) {
 	g := system(t, map[string]string{
 		"proc/sys/net/ipv4/ip_forward": "1\n", "proc/sys/net/ipv4/conf/all/rp_filter": "2\n",
-		"proc/sys/net/ipv4/conf/eth0.100/arp_ignore": "1\n",
+		"proc/sys/net/ipv4/conf/eth0.100/arp_ignore": "1\n", "proc/sys/net/ipv6/conf/eth1/disable_ipv6": "1\n",
 	})
 	g.sysctls(lint.Questions{Interfaces: []string{"eth0.100", "eth1"}})
-	diff(t, map[string]string{"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.rp_filter": "2", "net.ipv4.conf.eth0.100.arp_ignore": "1"}, g.host.Sysctls)
+	diff(t, map[string]string{"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.rp_filter": "2", "net.ipv4.conf.eth0.100.arp_ignore": "1", "net.ipv6.conf.eth1.disable_ipv6": "1"}, g.host.Sysctls)
 }
 
 // TestThisHost: what is gathered here can be printed and read again.

@@ -91,16 +91,18 @@ func (g *gatherer) route(n *hostnet.Network, to netip.Addr) {
 
 // sysctls reads the settings that rules ask about.
 func (g *gatherer) sysctls(q lint.Questions) {
-	get := func(key string, elements ...string) {
-		if v := strings.TrimSpace(g.read(filepath.Join(append([]string{"proc/sys/net/ipv4"}, elements...)...))); v != "" {
-			g.host.Sysctls["net.ipv4."+key] = v
+	get := func(elements ...string) {
+		if v := strings.TrimSpace(g.read(filepath.Join("proc/sys/net", filepath.Join(elements...)))); v != "" {
+			g.host.Sysctls["net."+strings.Join(elements, ".")] = v
 		}
 	}
-	get("ip_forward", "ip_forward")
-	get("conf.all.rp_filter", "conf", "all", "rp_filter")
-	get("conf.all.arp_ignore", "conf", "all", "arp_ignore")
+	get("ipv4", "ip_forward")
+	get("ipv4", "conf", "all", "rp_filter")
+	get("ipv4", "conf", "all", "arp_ignore")
 	for _, i := range q.Interfaces {
-		get("conf."+i+".arp_ignore", "conf", filepath.Base(i), "arp_ignore")
+		i = filepath.Base(i) // a name that no interface has stays below conf
+		get("ipv4", "conf", i, "arp_ignore")
+		get("ipv6", "conf", i, "disable_ipv6")
 	}
 }
 
