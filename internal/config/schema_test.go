@@ -95,6 +95,8 @@ func schemaDiffers(k *config.Keyword, r reference) (out []string) {
 
 // rangeElsewhere are keywords whose range the reference tells in words.
 var rangeElsewhere = map[string]string{
+	"garp_interval":        "2.2.7 takes up to 2147.483647",
+	"gna_interval":         "2.2.7 takes up to 2147.483647",
 	"hysteresis":           "up to quorum - 1, to which it is lowered",
 	"regex_stack":          "two numbers, the first not above the second",
 	"connect_timeout":      "to 4294 in words; 2.2.7 takes 4294.967295",
