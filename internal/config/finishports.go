@@ -111,14 +111,6 @@ func (b *builder) realPort(vs *virtualServer, rs *realServer) {
 	}
 }
 
-// endpoint is an address and port as a file has them.
-func endpoint(a netip.Addr, port uint16) string {
-	if port == 0 {
-		return a.String()
-	}
-	return fmt.Sprintf("%s %d", a, port)
-}
-
 // portName is a port for reading.
 func portName(p uint16) string {
 	if p == 0 {

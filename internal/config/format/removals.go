@@ -132,7 +132,7 @@ func (r *remover) repeats(b block, group []int) {
 		r.tooLate(b, group)
 	case config.RepeatFlag:
 		r.saidBefore(b, group)
-	case config.RepeatAppend:
+	case config.RepeatAppend, config.RepeatReplace:
 	}
 }
 
