@@ -68,10 +68,9 @@ var hostileFiles = []hostile{
 	{"10,000 braces on a line", one("vrrp_instance V " + strings.Repeat("{", 10000) + "\n"), []string{"belongs to no keyword"}, true},
 	{"10,000 closing braces", one(strings.Repeat("}", 10000) + "\n"), []string{"closes nothing", "the rest is not shown"}, true},
 	{"a sequence of four milliards", one("~SEQ(I,0,4000000000) virtual_server 10.0.0.1 $I { }\n"), []string{"is no number"}, true},
-	{"a sequence of two milliards", one("~SEQ(I,0,2000000000) router_id $I\n"), []string{"the rest is not read"}, false},
 	{"a sequence that gives nothing", one("~SEQ(I,0,2000000000) #\n"), []string{"the rest is not read"}, false},
-	{"sequences within each other", one("~SEQ(A,1,9999) ~SEQ(B,1,9999) ~SEQ(C,1,9999) $A $B $C\n"), []string{"the rest is not read"}, false},
-	{"a definition by itself", one("$A=$A\n$B=${B}x\nrouter_id $A ${B}\n"), []string{"is defined by itself"}, true},
+	{"sequences within each other", one("~SEQ(A,1,9999) ~SEQ(B,1,9999) ~SEQ(C,1,9999) x $C\n"), []string{"the rest is not read"}, false},
+	{"a definition by itself", one("$A=$A\n$B=${B}x\nrouter_id $A ${B}\n"), []string{"is defined by itself"}, false},
 	{"definitions in a circle", one("$A=${B}\n$B=${A}\n${A}\n"), []string{"is defined by itself"}, true},
 	{"a definition of several lines by itself", one("$A= \\\nx \\\n$A\n$A\n"), []string{"nested too deep"}, true},
 	{"definitions that double", made(func() string {
@@ -81,7 +80,7 @@ var hostileFiles = []hostile{
 			fmt.Fprintf(&b, "$A%d=${A%d}${A%d}\n", i+1, i, i)
 		}
 		return b.String() + "router_id ${A40}\n"
-	}), []string{"a line longer than 65536"}, true},
+	}), []string{"a line longer than 65536"}, false},
 	{"definitions of lines that double", made(func() string {
 		var b strings.Builder
 		b.WriteString("$A0=track_script \\\n{ } \\\n\n")

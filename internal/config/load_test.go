@@ -5,10 +5,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/kaname-lb/kaname/internal/config"
+	"github.com/kaname-lb/kaname/internal/config/lint"
 	"github.com/kaname-lb/kaname/internal/config/syntax"
 	"github.com/kaname-lb/kaname/internal/finding"
 	"github.com/kaname-lb/kaname/internal/lvs"
@@ -194,9 +196,9 @@ func FuzzLoad(f *testing.F) {
 		if seed != 0 {
 			in = shuffle(in, seed)
 		}
-		cfg, fs := load(t, in)
-		for _, fd := range fs {
-			if fd.What == "" || fd.Rule == "" || fd.Where.IsZero() || fd.Severity == 0 {
+		cfg, tree, fs := config.Load(syntax.MapFiles{"t.conf": in}, "t.conf", config.Options{})
+		for _, fd := range slices.Concat(fs, lint.Check(cfg, tree)) {
+			if finding.Render(fd) == "" || fd.What == "" || fd.Rule == "" || fd.Where.IsZero() || fd.Severity == 0 {
 				t.Fatalf("incomplete finding %+v", fd)
 			}
 		}

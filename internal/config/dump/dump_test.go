@@ -25,7 +25,7 @@ func load(files syntax.MapFiles, name string) (*config.Config, []finding.Finding
 }
 
 // corpus are the configurations that the tests of the language hold, by name.
-func corpus(t *testing.T) map[string]syntax.MapFiles {
+func corpus(t testing.TB) map[string]syntax.MapFiles {
 	t.Helper()
 	all := map[string]syntax.MapFiles{}
 	for _, pattern := range []string{"../testdata/seeds/*.conf", "../testdata/golden-vrrp/*.conf", "../testdata/golden/*.txt", "testdata/*.conf"} {
@@ -84,6 +84,32 @@ func TestRoundTrip(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzDump wants that any text can be dumped, with and without secrets, that
+// the dump of what could be run is read without an Error, and that dumping that
+// gives the same again.
+func FuzzDump(f *testing.F) {
+	for _, files := range corpus(f) {
+		if len(files) == 1 {
+			f.Add(files["main"])
+		}
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		cfg, fs := load(syntax.MapFiles{"main": in}, "main")
+		_ = dump.Tree(cfg, dump.Options{}).String()
+		text := dump.Tree(cfg, dump.Options{ShowSecrets: true}).String()
+		if finding.Worst(fs) > finding.Note {
+			return
+		}
+		again, fs := load(syntax.MapFiles{"dump.conf": text}, "dump.conf")
+		if finding.Worst(fs) == finding.Error {
+			t.Fatalf("the dump is refused: %v\n%s", fs, text)
+		}
+		if second := dump.Tree(again, dump.Options{ShowSecrets: true}).String(); second != text {
+			t.Fatalf("not stable: %s", cmp.Diff(text, second))
+		}
+	})
 }
 
 // withoutMeaning are keywords that a dump writes in another way.
