@@ -137,7 +137,7 @@ func inNamespace(name string, f func() error) error {
 		done <- func() error {
 			fd, err := unix.Open(filepath.Join(netnsDir, name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 			if err != nil {
-				return fmt.Errorf("network namespace %s: %w", name, err)
+				return fmt.Errorf("network namespace %s: %w: make it with ip netns add %[1]s", name, err)
 			}
 			defer func() { _ = unix.Close(fd) }() // it was only read
 			if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
