@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -168,6 +169,17 @@ func living(file string) (int, bool) {
 	return pid, strings.HasPrefix(name, "keepalived") || strings.HasPrefix(name, "kaname")
 }
 
+// removeStale removes a pid file that names nobody who is living.
+func removeStale(file string) error {
+	if _, ok := living(file); ok {
+		return nil
+	}
+	if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // wear makes the run that of keepalived with these options.
 func (r *run) wear(o *keepalived.Options) {
 	r.face = o
@@ -254,7 +266,8 @@ func (r *run) keepAsKeepalived(log *slog.Logger, serve func() (int, error)) (int
 		}
 	}
 	code, err := serve()
-	err = errors.Join(err, director.RemovePIDFile(r.face.PID))
+	// A director that was killed has left its files.
+	err = errors.Join(err, director.RemovePIDFile(r.face.PID), removeStale(r.face.VRRPPID), removeStale(r.face.CheckersPID))
 	for dir := filepath.Dir(r.face.PID); keepalived.OwnPIDDir(dir); dir = filepath.Dir(dir) {
 		_ = os.Remove(dir) // not when another's file is in it
 	}
