@@ -20,6 +20,7 @@ func build(tree *syntax.Tree, origins bool) (*Config, []finding.Finding) {
 		objects:      newObjects(),
 		byName:       map[string]*instance{},
 		groups:       map[string]*serverGroup{},
+		syncGroups:   map[string]*SyncGroup{},
 		members:      map[*SyncGroup]map[string]Where{},
 		groupMembers: map[*TrackGroup]map[string]Where{},
 		saidChanges:  map[*SyncGroup]bool{},
@@ -60,6 +61,7 @@ type builder struct {
 	objects      objects
 	pending      []*instance
 	byName       map[string]*instance
+	syncGroups   map[string]*SyncGroup
 	saidChanges  map[*SyncGroup]bool              // those with notify_priority_changes
 	members      map[*SyncGroup]map[string]Where  // where they are named
 	groupMembers map[*TrackGroup]map[string]Where // the same of track_groups

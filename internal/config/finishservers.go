@@ -39,7 +39,7 @@ func (b *builder) finishGroup(vs *virtualServer) bool {
 	if g == nil {
 		what := fmt.Sprintf("there is no virtual_server_group %s; the virtual_server is left out", vs.Group)
 		fix := "virtual_server_group " + vs.Group + " { IP PORT }"
-		if s := nearest(b.groups, vs.Group); s != "" {
+		if s := nearestName(b, b.groups, vs.Group); s != "" {
 			what += "; did you mean " + s + "?"
 			fix = "virtual_server group " + s
 		}

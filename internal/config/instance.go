@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
@@ -18,6 +19,8 @@ type instance struct {
 	familyAt syntax.Pos
 	// seen are the addresses so far.
 	seen map[addressKey]Where
+	// peers are those so far.
+	peers map[netip.Addr]Where
 	// refused is set when an Error has been reported: keepalived would not start.
 	refused bool
 	// lacks is what kaname does not run yet and what the instance is invisible to

@@ -73,6 +73,18 @@ func closeness(a, b string) int {
 	return n
 }
 
+// maxNames is how many names of the user's are searched for what was meant: in
+// a file with more and as many mistakes the search would cost more than all else.
+const maxNames = 1000
+
+// nearestName is nearest among names that the user has given.
+func nearestName[V any](b *builder, names map[string]V, word string) string {
+	if len(names) > maxNames || len(b.findings) > maxFindings {
+		return ""
+	}
+	return nearest(names, word)
+}
+
 // nearest returns the key with the smallest edit distance to word, when that
 // is small enough to be a slip.
 func nearest[V any](words map[string]V, word string) string {
@@ -84,6 +96,9 @@ func nearest[V any](words map[string]V, word string) string {
 func nearestOf(words []string, word string) string {
 	best, bestDist := "", 1+max(1, len(word)/4)
 	for _, w := range words {
+		if n := len(w) - len(word); n >= bestDist || -n >= bestDist {
+			continue
+		}
 		d := distance(w, word)
 		if strings.EqualFold(w, word) {
 			d = 0

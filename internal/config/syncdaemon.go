@@ -194,7 +194,7 @@ func (b *builder) dropSync(known bool) {
 	what, fix := "there is no vrrp_instance "+s.Instance, "the name of a vrrp_instance, or none for both roles at once"
 	if known {
 		what = "vrrp_instance " + s.Instance + " does not run"
-	} else if near := nearest(b.byName, s.Instance); near != "" {
+	} else if near := nearestName(b, b.byName, s.Instance); near != "" {
 		what += " (did you mean " + near + "?)"
 		fix = "lvs_sync_daemon " + s.Interface + " " + near
 	}

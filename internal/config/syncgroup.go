@@ -28,12 +28,11 @@ func (b *builder) syncGroup(l *line) {
 		}
 		return b.tracking(l, &g.Tracking, name)
 	})
-	for _, o := range b.cfg.SyncGroups {
-		if o.Name == name {
-			l.warn("duplicate-name", fmt.Sprintf("vrrp_sync_group %s is defined again; the first one, at %s, stays and this block is ignored", name, o.Where), "give it another name")
-			return
-		}
+	if o := b.syncGroups[name]; o != nil {
+		l.warn("duplicate-name", fmt.Sprintf("vrrp_sync_group %s is defined again; the first one, at %s, stays and this block is ignored", name, o.Where), "give it another name")
+		return
 	}
+	b.syncGroups[name] = g
 	b.cfg.SyncGroups = append(b.cfg.SyncGroups, g)
 }
 
@@ -95,7 +94,7 @@ func (b *builder) notMember(g *SyncGroup, m string, owner map[string]string) boo
 	switch {
 	case in == nil:
 		what = fmt.Sprintf("there is no vrrp_instance %s; it is ignored", m)
-		if s := nearest(b.byName, m); s != "" {
+		if s := nearestName(b, b.byName, m); s != "" {
 			what += "; did you mean " + s + "?"
 			fix = s
 		}
@@ -123,12 +122,19 @@ func (b *builder) groupFinding(g *SyncGroup, rule, what, fix string) {
 // group change state together, so one of them cannot change its priority alone.
 // What the group itself tracks counts once.
 func (b *builder) groupTracking(g *SyncGroup) {
+	tracked := map[string]map[string]bool{} // names, by the keyword of the block
+	for kw, list := range g.lists() {
+		tracked[kw] = map[string]bool{}
+		for _, t := range *list {
+			tracked[kw][t.Name] = true
+		}
+	}
 	for _, m := range g.Members {
 		in := b.byName[m]
 		if !g.TrackingWeight {
 			b.clearWeights(g, in)
 		}
-		b.trackedTwice(g, in)
+		b.trackedTwice(g, tracked, in)
 	}
 }
 
@@ -149,11 +155,11 @@ func (b *builder) clearWeights(g *SyncGroup, in *instance) {
 
 // trackedTwice removes from a member what its group tracks too: the group's
 // weight counts.
-func (b *builder) trackedTwice(g *SyncGroup, in *instance) {
-	own, groups := in.lists(), g.lists()
+func (b *builder) trackedTwice(g *SyncGroup, tracked map[string]map[string]bool, in *instance) {
+	own := in.lists()
 	for _, kw := range []string{"track_interface", "track_script", "track_file", "track_process", "track_bfd"} {
 		*own[kw] = slices.DeleteFunc(*own[kw], func(t Track) bool {
-			twice := slices.ContainsFunc(*groups[kw], func(o Track) bool { return o.Name == t.Name })
+			twice := tracked[kw][t.Name]
 			if twice {
 				b.trackedTwiceAt(kw, t.Where, fmt.Sprintf("vrrp_sync_group %s tracks %s too, for every member; the line in vrrp_instance %s is ignored", g.Name, t.Name, in.Name))
 			}

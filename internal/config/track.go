@@ -106,12 +106,16 @@ func (b *builder) tracking(l *line, t *Tracking, owner string) bool {
 	if dst == nil {
 		return false
 	}
-	l.values(func(l *line) { b.track(l, dst, owner) })
+	seen := map[string]Where{}
+	for _, t := range *dst {
+		seen[t.Name] = t.Where
+	}
+	l.values(func(l *line) { b.track(l, dst, seen, owner) })
 	return true
 }
 
-// track reads NAME [weight N [reverse|noreverse]].
-func (b *builder) track(l *line, dst *[]Track, owner string) {
+// track reads NAME [weight N [reverse|noreverse]]; seen are those before.
+func (b *builder) track(l *line, dst *[]Track, seen map[string]Where, owner string) {
 	kind := trackers[l.kw]
 	t := Track{Where: l.st.Pos().Place()}
 	if kind.kind == "" && !l.iface(&t.Name) {
@@ -127,14 +131,13 @@ func (b *builder) track(l *line, dst *[]Track, owner string) {
 			return
 		}
 	}
-	for _, o := range *dst {
-		if o.Name == t.Name {
-			l.warn("duplicate-track", fmt.Sprintf("%s is tracked already, at %s; this line is ignored", t.Name, o.Where), "remove one")
-			l.next = len(l.st.Words)
-			return
-		}
+	if first, twice := seen[t.Name]; twice {
+		l.warn("duplicate-track", fmt.Sprintf("%s is tracked already, at %s; this line is ignored", t.Name, first), "remove one")
+		l.next = len(l.st.Words)
+		return
 	}
 	if l.trackWeight(&t, kind, owner) {
+		seen[t.Name] = t.Where
 		*dst = append(*dst, t)
 	}
 }
@@ -146,7 +149,7 @@ func (b *builder) missingObject(l *line, kind, name string) {
 		return
 	}
 	what, fix := fmt.Sprintf("there is no %s %s; it is not tracked", kind, name), "the name of a "+kind+" above this line, or no such line"
-	if s := nearest(b.objects.ahead[kind], name); s != "" {
+	if s := nearestName(b, b.objects.ahead[kind], name); s != "" {
 		what += "; did you mean " + s + "?"
 		fix = s
 	}

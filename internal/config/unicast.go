@@ -2,7 +2,7 @@ package config
 
 import (
 	"fmt"
-	"slices"
+	"net/netip"
 	"strings"
 
 	"github.com/kaname-lb/kaname/internal/finding"
@@ -34,10 +34,14 @@ func (b *builder) peer(l *line, in *instance) {
 	for l.left() > 0 {
 		in.CheckUnicastSrc = l.peerOption(&p) || in.CheckUnicastSrc
 	}
-	if i := slices.IndexFunc(in.Peers, func(o Peer) bool { return o.Addr == a }); i >= 0 {
-		b.quietly("duplicate-peer", w.Place(), fmt.Sprintf("%s is a peer already, at %s; this line is ignored (keepalived up to 2.2 would send to it twice)", a, in.Peers[i].Where), "remove one")
+	if first, twice := in.peers[a]; twice {
+		b.quietly("duplicate-peer", w.Place(), fmt.Sprintf("%s is a peer already, at %s; this line is ignored (keepalived up to 2.2 would send to it twice)", a, first), "remove one")
 		return
 	}
+	if in.peers == nil {
+		in.peers = map[netip.Addr]Where{}
+	}
+	in.peers[a] = p.Where
 	in.Peers = append(in.Peers, p)
 }
 

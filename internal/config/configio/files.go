@@ -1,6 +1,7 @@
 package configio
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
@@ -30,14 +31,16 @@ func (OS) Read(name string) ([]byte, fs.FileMode, error) {
 		return nil, st.Mode(), err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	if err != nil {
+	// The size is known: io.ReadAll would copy a big file several times.
+	var b bytes.Buffer
+	b.Grow(int(min(st.Size(), MaxFile)) + bytes.MinRead)
+	if _, err := b.ReadFrom(io.LimitReader(f, MaxFile+1)); err != nil {
 		return nil, st.Mode(), err
 	}
-	if len(b) > MaxFile {
+	if b.Len() > MaxFile {
 		return nil, st.Mode(), fmt.Errorf("read %s: larger than %d MiB", name, MaxFile>>20)
 	}
-	return b, st.Mode(), nil
+	return b.Bytes(), st.Mode(), nil
 }
 
 // Glob returns the names that match pattern, sorted.

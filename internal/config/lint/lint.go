@@ -47,6 +47,7 @@ type checker struct {
 	findings []finding.Finding
 	index    map[finding.Place]*syntax.Statement // see block
 	byPath   map[string][]*syntax.Statement      // see inBlocks
+	weights  map[string]int                      // see scriptWeights
 	known    []knownBlock                        // see blocks
 }
 

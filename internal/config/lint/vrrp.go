@@ -73,6 +73,17 @@ type tracker struct {
 	weight int
 }
 
+// scriptWeights are the weights of the scripts, by name.
+func (c *checker) scriptWeights() map[string]int {
+	if c.weights == nil {
+		c.weights = map[string]int{}
+		for _, s := range c.cfg.Scripts {
+			c.weights[s.Name] = s.Weight
+		}
+	}
+	return c.weights
+}
+
 func (c *checker) trackers(in *config.Instance) []tracker {
 	var out []tracker
 	for _, t := range in.TrackInterfaces {
@@ -80,10 +91,8 @@ func (c *checker) trackers(in *config.Instance) []tracker {
 	}
 	for _, t := range in.TrackScripts {
 		w := t.Weight
-		for _, s := range c.cfg.Scripts {
-			if s.Name == t.Name && !t.HasWeight {
-				w = s.Weight
-			}
+		if !t.HasWeight {
+			w = c.scriptWeights()[t.Name]
 		}
 		out = append(out, tracker{t, w})
 	}
