@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kaname-lb/kaname/internal/finding"
 	"github.com/kaname-lb/kaname/internal/lvs"
 )
 
@@ -43,6 +44,10 @@ func (b *builder) finishGroup(vs *virtualServer) bool {
 			fix = "virtual_server group " + s
 		}
 		b.warn("unknown-group", vs.at, what, fix)
+		return false
+	}
+	if b.nServed += len(g.endpoints); b.nServed > maxServed {
+		b.report(finding.Error, "group-too-large", vs.at, fmt.Sprintf("virtual servers of groups serve more than %d addresses; this one is left out", maxServed), "fewer, or smaller groups")
 		return false
 	}
 	vs.Endpoints = slices.Clone(g.endpoints)

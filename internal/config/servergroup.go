@@ -20,6 +20,10 @@ type serverGroup struct {
 // address is a service of its own.
 const maxGroupAddrs = 65536
 
+// maxServed bounds what all virtual servers may serve of the groups: several
+// may serve the same.
+const maxServed = 4 * maxGroupAddrs
+
 // serverGroup builds a virtual_server_group. Of two with the same name the
 // first is used.
 func (b *builder) serverGroup(l *line) {
