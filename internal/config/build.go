@@ -70,6 +70,7 @@ type builder struct {
 	// read, as "KEYWORD NAME".
 	defined map[string]bool
 	nAddrs  int // addresses that group ranges have been expanded to
+	nServed int // addresses of groups that virtual servers serve
 	nRules  int // policy rules without a preference
 }
 

@@ -33,6 +33,7 @@ var silent = map[string]bool{
 	"no-effect-anywhere":       true,
 	"no-effect-here":           true,
 	"not-supported":            true,
+	"not-utf-8":                true,
 	"nothing-to-run":           true,
 	"password-without-type":    true,
 	"regex-missing":            true,

@@ -1,11 +1,13 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/kaname-lb/kaname/internal/finding"
 	"github.com/kaname-lb/kaname/internal/lvs"
 )
 
@@ -42,6 +44,10 @@ func (b *builder) finishGroup(vs *virtualServer) bool {
 			fix = "virtual_server group " + s
 		}
 		b.warn("unknown-group", vs.at, what, fix)
+		return false
+	}
+	if b.nServed += len(g.endpoints); b.nServed > maxServed {
+		b.report(finding.Error, "group-too-large", vs.at, fmt.Sprintf("virtual servers of groups serve more than %d addresses; this one is left out", maxServed), "fewer, or smaller groups")
 		return false
 	}
 	vs.Endpoints = slices.Clone(g.endpoints)
@@ -162,12 +168,12 @@ func (b *builder) finishDefaults(vs *virtualServer) {
 	v.ConnectTimeout = get(i.ConnectTimeout, 5*time.Second)
 	v.DelayBeforeRetry = get(i.DelayBeforeRetry, 0)
 	v.Retry = get(i.Retry, 0)
-	v.SMTPAlert = get(or(vs.SMTPAlert, b.alerts()), false)
+	v.SMTPAlert = get(cmp.Or(vs.SMTPAlert, b.alerts()), false)
 }
 
 // alerts is what global_defs says about mails for servers, nil for nothing.
 func (b *builder) alerts() *bool {
-	return or(b.cfg.Global.Mail.AlertChecker, b.cfg.Global.Mail.Alert)
+	return cmp.Or(b.cfg.Global.Mail.AlertChecker, b.cfg.Global.Mail.Alert)
 }
 
 // finishReal fills in what real servers and checkers inherit.
@@ -184,7 +190,7 @@ func (b *builder) finishReal(vs *virtualServer) {
 		b.realPort(vs, rs)
 		all := rs.inherit.over(vs.inherit)
 		r.InhibitOnFailure, r.Alpha = get(all.Inhibit, false), get(all.Alpha, false)
-		r.SMTPAlert = get(or(rs.SMTPAlert, b.alerts()), true)
+		r.SMTPAlert = get(cmp.Or(rs.SMTPAlert, b.alerts()), true)
 		for _, c := range rs.checkers {
 			b.finishChecker(vs, rs, c, all)
 			r.Checkers = append(r.Checkers, c.Checker)
@@ -230,9 +236,9 @@ func (b *builder) finishChecker(vs *virtualServer, rs *realServer, c *checker, o
 	case HTTPGet, SSLGet:
 		finishHTTP(vs, rs, c)
 	case SMTPCheck:
-		c.HELOName = firstOf(c.HELOName, "smtpchecker.keepalived.org")
+		c.HELOName = cmp.Or(c.HELOName, "smtpchecker.keepalived.org")
 	case DNSCheck:
-		c.DNSType = firstOf(c.DNSType, "SOA")
+		c.DNSType = cmp.Or(c.DNSType, "SOA")
 	case UDPCheck:
 		b.replyLengths(c)
 	}

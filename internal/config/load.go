@@ -35,6 +35,7 @@ func Load(files syntax.Files, path string, o Options) (*Config, *syntax.Tree, []
 		fs[i].Exit = exitOf(&fs[i])
 	}
 	Conceal(fs)
+	finding.Shorten(fs)
 	finding.Sort(fs, tree.Files)
 	return cfg, tree, fs
 }

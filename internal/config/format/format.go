@@ -17,8 +17,12 @@ const BOM = "\ufeff"
 // between words, no blank at a line's end, at most one empty line and none at
 // the inner side of a brace or the ends of the file, every line ended by \n.
 // Words, their order and comments stay. Formatting the result gives the same
-// text again.
+// text again. A text of more than syntax.MaxLines lines, which no configuration
+// may have, stays as it is.
 func Format(name, content string) string {
+	if tooLong(content) {
+		return content
+	}
 	bare, marked := strings.CutPrefix(content, BOM)
 	text, _ := layout(name, bare)
 	if marked {
@@ -26,6 +30,8 @@ func Format(name, content string) string {
 	}
 	return text
 }
+
+func tooLong(content string) bool { return strings.Count(content, "\n") > syntax.MaxLines }
 
 // layout formats a text without byte order mark, and returns for each line the
 // line that it came from.

@@ -42,6 +42,9 @@ type Result struct {
 // this file as they are read change, and only statements on lines of their own
 // without mark or definition are taken out.
 func Modern(files syntax.Files, name, content string, o Options) Result {
+	if tooLong(content) {
+		return Result{Text: content}
+	}
 	bare, marked := strings.CutPrefix(content, BOM)
 	text, from := layout(name, bare)
 	m := &modernizer{name: name, proof: newProof(files, name, content, o), text: text, from: from}

@@ -26,7 +26,7 @@ var repeated = regexp.MustCompile(`<(.)\*(\d+)>`)
 
 // unfold writes out what a page cannot hold.
 func unfold(s string) string {
-	s = strings.ReplaceAll(s, "<NUL>", "\x00")
+	s = strings.NewReplacer("<NUL>", "\x00", "<CR>", "\r", "<FF>", "\xff").Replace(s)
 	return repeated.ReplaceAllStringFunc(s, func(m string) string {
 		p := repeated.FindStringSubmatch(m)
 		n, _ := strconv.Atoi(p[2])

@@ -19,9 +19,12 @@ func CheckHost(cfg *config.Config, tree *syntax.Tree, host Host) []finding.Findi
 	}
 	for _, r := range hostRules {
 		c.rule, c.severity = r.name, r.severity
+		c.said = 0
 		r.check(c)
+		c.silenced()
 	}
 	config.Conceal(c.findings)
+	finding.Shorten(c.findings)
 	finding.Sort(c.findings, tree.Files)
 	return c.findings
 }

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -14,10 +15,12 @@ import (
 func Check(cfg *config.Config, tree *syntax.Tree) []finding.Finding {
 	c := &checker{cfg: cfg, tree: tree}
 	for _, r := range rules {
-		c.rule, c.severity = r.name, r.severity
+		c.rule, c.severity, c.said = r.name, r.severity, 0
 		r.check(c)
+		c.silenced()
 	}
 	config.Conceal(c.findings)
+	finding.Shorten(c.findings)
 	finding.Sort(c.findings, tree.Files)
 	return c.findings
 }
@@ -40,6 +43,7 @@ type checker struct {
 	tree     *syntax.Tree
 	rule     string
 	severity finding.Severity
+	said     int // how often the rule has spoken
 	findings []finding.Finding
 	index    map[finding.Place]*syntax.Statement // see block
 	byPath   map[string][]*syntax.Statement      // see inBlocks
@@ -50,7 +54,13 @@ func (c *checker) report(at finding.Place, what, fix string) {
 	c.reportAs(c.severity, at, what, fix)
 }
 
+// maxPlaces is how many places of one rule are shown.
+const maxPlaces = 1000
+
 func (c *checker) reportAs(sev finding.Severity, at finding.Place, what, fix string) {
+	if c.said++; c.said > maxPlaces {
+		return
+	}
 	c.findings = append(c.findings, finding.Finding{
 		Severity: sev, Rule: c.rule, Where: at, What: what, Fix: fix, Source: c.tree.SourceLine(at),
 	})
@@ -58,8 +68,17 @@ func (c *checker) reportAs(sev finding.Severity, at finding.Place, what, fix str
 
 // reportFor is report with what in the file is the reason.
 func (c *checker) reportFor(at finding.Place, what, evidence, fix string) {
-	c.report(at, what, fix)
-	c.findings[len(c.findings)-1].Evidence = evidence
+	if c.report(at, what, fix); c.said <= maxPlaces {
+		c.findings[len(c.findings)-1].Evidence = evidence
+	}
+}
+
+// silenced tells of the places that are not shown.
+func (c *checker) silenced() {
+	if more := c.said - maxPlaces; more > 0 {
+		c.said = 0
+		c.report(finding.Place{File: c.tree.Files[0]}, fmt.Sprintf("%d more places like the %d above; they are not shown", more, maxPlaces), "repair those above and check again")
+	}
 }
 
 // blocks calls fn for every block of keywords that is known, outermost first.

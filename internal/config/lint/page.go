@@ -35,8 +35,8 @@ var pageFiles embed.FS
 // finds lists where the rule speaks in bad.conf: each position once, and no
 // other. Further examples are bad-2.conf with finds-2, and so on; another file
 // belongs to the archive and can be included; an empty one is a file that is
-// missing, and one that begins with #! is executable. <NUL> is that byte, and
-// <x*2000> stands for 2000 times x. Rules about two nodes have
+// missing, and one that begins with #! is executable. <NUL>, <CR> and <FF> are
+// those bytes, and <x*2000> stands for 2000 times x. Rules about two nodes have
 // bad-a.conf and bad-b.conf instead, and good-a.conf and good-b.conf; those
 // about the host have a host.txt (see ParseHost) that the examples are checked
 // against; where a host-good.txt is, the good ones are checked against that.

@@ -36,6 +36,7 @@ func CheckPair(a, b Node) []finding.Finding {
 		r.check(c)
 	}
 	config.Conceal(c.findings)
+	finding.Shorten(c.findings)
 	finding.Sort(c.findings, slices.Concat(a.Tree.Files, b.Tree.Files))
 	return c.findings
 }

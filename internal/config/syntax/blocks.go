@@ -124,11 +124,12 @@ func (p *parser) statement(t text) {
 	if first >= 0 {
 		p.report(finding.Note, "escaped-mark", t.pos(first), "the escaped mark is read as itself; keepalived before 2.3 starts a comment here", "put the word in double quotes")
 	}
-	ws := words(plain)
-	if len(ws) == 0 {
+	p.scratch = words(p.scratch[:0], plain)
+	if len(p.scratch) == 0 {
 		return
 	}
-	st := &Statement{Words: ws, text: plain.s, segs: plain.segs}
+	st := p.pool.statement(p.scratch, plain)
+	ws := st.Words
 	if p.top().waits {
 		p.missingOpen(ws[0].Text)
 	}

@@ -130,7 +130,7 @@ func (p *parser) alternatives(at text, pattern string, mode strictness) []string
 	}
 	if len(all) == 0 {
 		f := strictWildcard
-		if at.segs == nil {
+		if !at.at.IsValid() && at.segs == nil {
 			f = strictAll
 		}
 		p.report(severity(mode&f), "include-skipped", at.pos(0), "no file matches "+pattern, "")
@@ -240,14 +240,37 @@ func reason(err error) string {
 
 // text splits a file's content and notes the file in the tree.
 func (p *parser) text(name, content string, use Pos) *origin {
-	if !slices.Contains(p.tree.Files, name) {
+	if _, seen := p.tree.lines[name]; !seen {
 		p.tree.Files = append(p.tree.Files, name)
 	}
 	bare, bom := strings.CutPrefix(content, "\ufeff")
-	o := &origin{file: name, via: use, how: "included from", lines: splitLines(bare)}
-	p.tree.lines[name] = o.lines
+	o := &origin{file: name, via: use, how: "included from"}
+	p.tree.lines[name] = nil
+	if p.readable(o, bare) {
+		o.lines = splitLines(bare)
+		p.tree.lines[name] = o.lines
+	}
+	if len(o.lines) == 1 && strings.Contains(o.lines[0], "\r") {
+		p.report(finding.Warning, "carriage-returns", Pos{o, 1, 1}, "the lines end with a carriage return alone, which ends none: the whole file is one line", "end the lines with a line feed")
+	}
 	if bom {
 		p.report(finding.Warning, "byte-order-mark", Pos{o, 1, 1}, "the file starts with a byte order mark; keepalived loses the first block over it, kaname goes on", "save the file as UTF-8 without BOM")
 	}
 	return o
+}
+
+// readable refuses what would cost too much, and what is no text of bytes.
+func (p *parser) readable(o *origin, content string) bool {
+	start := Pos{o, 1, 1}
+	p.read += len(content)
+	switch {
+	case p.read > p.lim.Bytes:
+		return p.stop(start, fmt.Sprintf("the files hold more than %d MiB; the rest is not read", p.lim.Bytes>>20))
+	case strings.Count(content, "\n") > p.lim.Lines:
+		return p.stop(start, fmt.Sprintf("the file has more than %d lines; the rest is not read", p.lim.Lines))
+	case strings.HasPrefix(content, "\xff\xfe"), strings.HasPrefix(content, "\xfe\xff"):
+		p.report(finding.Error, "not-utf-8", start, "the file is UTF-16, of which nothing can be read", "save it as UTF-8 without BOM")
+		return false
+	}
+	return true
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/kaname-lb/kaname/internal/finding"
 )
@@ -27,7 +28,7 @@ func (l Limits) withDefaults() Limits {
 			*v = d
 		}
 	}
-	set(&l.Lines, 2_000_000)
+	set(&l.Lines, MaxLines)
 	set(&l.Bytes, 256<<20)
 	set(&l.LineLength, 1<<16)
 	set(&l.IncludeDepth, 32)
@@ -35,6 +36,9 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Findings, 1000)
 	return l
 }
+
+// MaxLines is how many lines a configuration may have.
+const MaxLines = 2_000_000
 
 type parser struct {
 	files    Files
@@ -52,7 +56,11 @@ type parser struct {
 	frames []frame
 	// seen are the blocks of text that the work so far has cost.
 	lines, bytes int
+	read         int // bytes of files
 	stopped      bool
+
+	pool    pool
+	scratch []Word
 }
 
 // report adds a finding at a position.
@@ -145,7 +153,8 @@ func (p *parser) physical(t text) (text, bool) {
 	return t, true
 }
 
-// lookalikes are characters that look like blanks or quotes and are neither.
+// lookalikes reports the first character of a line, outside quotes, that is not
+// what it looks like.
 func (p *parser) lookalikes(t text) {
 	quoted := false
 	for i, r := range t.s {
@@ -155,20 +164,36 @@ func (p *parser) lookalikes(t text) {
 		if r < 0x80 || quoted {
 			continue
 		}
-		what := ""
-		switch r {
-		case 0x3000, 0xa0, 0x2007, 0x202f:
-			what = fmt.Sprintf("U+%04X looks like a space but separates no words", r)
-		case '“', '”', '„', '‟', '＂':
-			what = fmt.Sprintf("%c is no quote here; it becomes part of the word", r)
-		case '｛', '｝':
-			what = fmt.Sprintf("%c is no brace here; it becomes part of the word", r)
+		if r == utf8.RuneError && !strings.HasPrefix(t.s[i:], string(utf8.RuneError)) {
+			p.report(finding.Note, "not-utf-8", t.pos(i), fmt.Sprintf("the byte 0x%02X is not valid UTF-8; it stays as it is", t.s[i]), "save the file as UTF-8")
+			return
 		}
-		if what != "" {
+		if what := lookalike(r); what != "" {
 			p.report(finding.Warning, "lookalike-character", t.pos(i), what, "use the ASCII character")
 			return
 		}
 	}
+}
+
+// lookalike says what a character is not, "" for most.
+func lookalike(r rune) string {
+	switch {
+	case r == 0x3000, r == 0xa0, r >= 0x2000 && r <= 0x200a, r == 0x202f, r == 0x205f:
+		return fmt.Sprintf("U+%04X looks like a space but separates no words", r)
+	case r >= 0x200b && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2060 && r <= 0x2069, r == 0xfeff, r == 0xad, r == 0x61c:
+		return fmt.Sprintf("U+%04X is invisible and becomes part of the word", r)
+	case r == 0x85, r == 0x2028, r == 0x2029:
+		return fmt.Sprintf("U+%04X ends no line here; it becomes part of the word", r)
+	case strings.ContainsRune("“”„‟＂‘’‚‛＇«»", r):
+		return fmt.Sprintf("%c is no quote here; it becomes part of the word", r)
+	case r == '｛', r == '｝':
+		return fmt.Sprintf("%c is no brace here; it becomes part of the word", r)
+	case r >= '０' && r <= '９', r >= 0x660 && r <= 0x669, r >= 0x6f0 && r <= 0x6f9:
+		return fmt.Sprintf("%c is no digit here; it becomes part of the word", r)
+	case r > '！' && r <= '～':
+		return fmt.Sprintf("%c is not the ASCII %c; it becomes part of the word", r, r-'！'+'!')
+	}
+	return ""
 }
 
 // condition handles a line that starts with @: it returns what is left of the

@@ -8,9 +8,9 @@ import (
 
 // words is the normal splitter: blanks separate, "..." makes one word, there
 // is no escape, and a quote in the middle of a word starts a new word. Words
-// before a quote that is never closed are kept, the rest is dropped.
-func words(t text) []Word {
-	var out []Word
+// before a quote that is never closed are kept, the rest is dropped. They are
+// appended to out.
+func words(out []Word, t text) []Word {
 	for i := 0; i < len(t.s); {
 		switch {
 		case isBlank(t.s[i]):
@@ -38,7 +38,7 @@ func words(t text) []Word {
 // uses for commands: '...' and "..." both quote, parts that touch join into
 // one word, and nothing escapes. The first word is the keyword.
 func (s *Statement) QuotedWords() ([]Word, error) {
-	t := text{s: s.text, segs: s.segs}
+	t := text{s: s.text, at: s.Pos(), segs: s.segs}
 	var out []Word
 	for i := 0; i < len(t.s); {
 		if isBlank(t.s[i]) {

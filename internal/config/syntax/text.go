@@ -1,30 +1,44 @@
 package syntax
 
 import (
+	"slices"
 	"strings"
 )
 
 // text is a piece of a logical line that remembers where each byte was written.
 type text struct {
-	s    string
+	s string
+	// at is where s begins when it was written in one piece, as nearly always;
+	// segs is nil then.
+	at   Pos
 	segs []segment
 }
 
 func lineText(s string, o *origin, line int) text {
-	return text{s: s, segs: []segment{{pos: Pos{from: o, line: int32(line), col: 1}, linear: true}}}
+	return text{s: s, at: Pos{from: o, line: int32(line), col: 1}}
 }
 
-func (t text) pos(off int) Pos { return at(t.segs, off) }
+func (t text) pos(off int) Pos {
+	if t.segs != nil {
+		return at(t.segs, off)
+	}
+	t.at.col += int32(off)
+	return t.at
+}
+
+// segments returns where the pieces of t come from.
+func (t text) segments() []segment {
+	if t.segs != nil {
+		return t.segs
+	}
+	return []segment{{pos: t.at, linear: true}}
+}
 
 // slice returns t[a:b].
 func (t text) slice(a, b int) text {
 	out := text{s: t.s[a:b]}
-	if len(t.segs) == 1 {
-		g := t.segs[0]
-		if g.linear {
-			g.pos.col += int32(a)
-		}
-		out.segs = []segment{g}
+	if t.segs == nil {
+		out.at = t.pos(a)
 		return out
 	}
 	for i, g := range t.segs {
@@ -39,6 +53,9 @@ func (t text) slice(a, b int) text {
 		}
 		g.off -= a
 		out.segs = append(out.segs, g)
+	}
+	if len(out.segs) == 1 && out.segs[0].linear {
+		return text{s: out.s, at: out.segs[0].pos}
 	}
 	return out
 }
@@ -63,12 +80,12 @@ func (t text) trim() text {
 func (t text) splice(a, b int, s string) text {
 	at := t.pos(a)
 	head, tail := t.slice(0, a), t.slice(b, len(t.s))
-	out := text{s: head.s + s + tail.s, segs: make([]segment, 0, len(t.segs)+2)}
+	out := text{s: head.s + s + tail.s, segs: make([]segment, 0, len(t.segs)+3)}
 	if a > 0 {
-		out.segs = append(out.segs, head.segs...)
+		out.segs = append(out.segs, head.segments()...)
 	}
 	out.segs = append(out.segs, segment{off: a, pos: at})
-	for _, g := range tail.segs {
+	for _, g := range tail.segments() {
 		g.off += a + len(s)
 		out.segs = append(out.segs, g)
 	}
@@ -80,8 +97,8 @@ func (t text) join(u text) text {
 	if t.s == "" {
 		return u
 	}
-	out := text{s: t.s + u.s, segs: append([]segment(nil), t.segs...)}
-	for _, g := range u.segs {
+	out := text{s: t.s + u.s, segs: slices.Clone(t.segments())}
+	for _, g := range u.segments() {
 		g.off += len(t.s)
 		out.segs = append(out.segs, g)
 	}
@@ -90,6 +107,10 @@ func (t text) join(u text) text {
 
 // via returns t as reached through the use of a definition.
 func (t text) via(o *origin) text {
+	if t.segs == nil {
+		t.at.from = o
+		return t
+	}
 	segs := make([]segment, len(t.segs))
 	for i, g := range t.segs {
 		g.pos.from = o

@@ -54,7 +54,7 @@ type Options struct {
 
 // Limits bound what one configuration may cost.
 type Limits struct {
-	Lines        int // logical lines after expansion, 2,000,000
+	Lines        int // lines of a file, and logical lines after expansion, MaxLines
 	Bytes        int // bytes of logical lines after expansion, 256 MiB
 	LineLength   int // bytes of one line, before or after expansion, 65,536
 	IncludeDepth int // 32
