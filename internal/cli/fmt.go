@@ -200,7 +200,10 @@ func (r *formatting) mains(name string) ([]format.Main, error) {
 		}
 	}
 	if r.main != "" && len(out) == 0 && !configio.SameFile(r.main, name) {
-		return nil, fmt.Errorf("%s: not included by %s", name, r.main)
+		if _, err := r.read(r.main); err != nil {
+			return nil, fmt.Errorf("--main %w", err)
+		}
+		return nil, fmt.Errorf("%s: not included by %s: name the main file that includes it", name, r.main)
 	}
 	return out, nil
 }
