@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -80,6 +81,8 @@ func (a *app) check(ctx context.Context, o checkFlags, files []string) error {
 		return usageError("check --explain takes no files")
 	case o.rule != "":
 		return a.explain(o.rule)
+	case o.asJSON && o.asSARIF:
+		return usageError("check: only one of --json and --sarif")
 	case len(files) == 0:
 		return usageError("check needs the configuration FILE...")
 	}
@@ -137,11 +140,13 @@ func (a *app) printReports(reports []checkReport, asJSON bool) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(reports)
 	}
+	var b bytes.Buffer
 	for _, r := range reports {
-		writeFindings(a.env.Stdout, r.Findings)
+		writeFindings(&b, r.Findings)
 	}
 	for _, r := range reports {
-		fmt.Fprintf(a.env.Stdout, "%s: %s%s\n", r.title, r.verdict(), tally(r.Findings, ", "))
+		fmt.Fprintf(&b, "%s: %s%s\n", r.title, r.verdict(), tally(r.Findings, ", "))
 	}
-	return nil
+	_, err := b.WriteTo(a.env.Stdout)
+	return err
 }

@@ -41,6 +41,9 @@ func (a *app) checkHost(ctx context.Context, o hostFlags, nodes []checkNode) (do
 		return false, nil
 	}
 	n := &nodes[0]
+	if err := unread(n.findings); o.show && err != nil {
+		return false, fmt.Errorf("check --show-host: %w", err)
+	}
 	host, err := a.facts(ctx, o, n.Config)
 	if err != nil {
 		return false, err
@@ -60,16 +63,16 @@ func (a *app) facts(ctx context.Context, o hostFlags, cfg *config.Config) (lint.
 	}
 	f, err := a.env.Open(o.file)
 	if err != nil {
-		return lint.Host{}, fmt.Errorf("check --host-file: %w", err)
+		return lint.Host{}, usageError("check --host-file: %w: name a text that --show-host printed", err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(f)
 	if err != nil {
-		return lint.Host{}, fmt.Errorf("check --host-file %s: %w", o.file, err)
+		return lint.Host{}, usageError("check --host-file: %w: name a text that --show-host printed", err)
 	}
 	h, err := lint.ParseHost(string(b))
 	if err != nil {
-		return h, usageError("check --host-file %s: %w", o.file, err)
+		return h, usageError("check --host-file %s: %w: name a text that --show-host printed", o.file, err)
 	}
 	return h, nil
 }

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"fmt"
+
 	"github.com/kaname-lb/kaname/internal/config"
 	"github.com/kaname-lb/kaname/internal/config/lint"
 	"github.com/kaname-lb/kaname/internal/finding"
@@ -17,6 +19,16 @@ type checkNode struct {
 // empty reports whether there is nothing to compare, as in a file that cannot
 // be read.
 func (n *checkNode) empty() bool { return len(n.Config.Instances)+len(n.Config.VirtualServers) == 0 }
+
+// unread is what keeps a main file from being read, nil when it was read.
+func unread(fs []finding.Finding) error {
+	for _, f := range fs {
+		if f.Rule == "unreadable-file" {
+			return fmt.Errorf("%s: %s: %s", f.Where.File, f.What, f.Fix)
+		}
+	}
+	return nil
+}
 
 // nodes reads the files. There is one id for all, one for each, or none.
 func (a *app) nodes(files, ids []string) ([]checkNode, error) {

@@ -32,6 +32,9 @@ func newDump(a *app) *cobra.Command {
 			lo := a.loadOptions(id)
 			lo.Origins = true
 			cfg, _, fs := config.Load(a.env.Files, files[0], lo)
+			if err := unread(fs); err != nil {
+				return fmt.Errorf("dump: %w", err)
+			}
 			if err := a.printDump(dump.Tree(cfg, o), asJSON); err != nil {
 				return err
 			}

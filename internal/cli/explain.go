@@ -11,14 +11,16 @@ import (
 func (a *app) explain(rule string) error {
 	if rule == "all" {
 		for p := range lint.Pages() {
-			fmt.Fprintf(a.env.Stdout, "%s  %-8s %-28s %s\n", p.ID, p.Severity, p.Rule, p.Summary)
+			if _, err := fmt.Fprintf(a.env.Stdout, "%s  %-8s %-28s %s\n", p.ID, p.Severity, p.Rule, p.Summary); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
-	p := lint.Explain(rule)
+	p := lint.Explain(strings.TrimSpace(rule))
 	if p == nil {
-		return usageError("check --explain %s: there is no such rule; --explain all lists them", strings.TrimSpace(rule))
+		return usageError("check --explain %s: there is no such rule: --explain all lists them", rule)
 	}
-	fmt.Fprint(a.env.Stdout, p)
-	return nil
+	_, err := fmt.Fprint(a.env.Stdout, p)
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -141,8 +142,12 @@ func (r *formatting) read(file string) (string, error) {
 		return string(b), err
 	}
 	b, mode, err := r.env.Files.Read(file)
-	if err == nil && !mode.IsRegular() {
-		err = fmt.Errorf("%s: not a regular file", file)
+	var at *fs.PathError
+	switch {
+	case errors.As(err, &at):
+		err = fmt.Errorf("%s: %w: name a file that can be read", file, at.Err)
+	case err == nil && !mode.IsRegular():
+		err = fmt.Errorf("%s: not a regular file: name a file that can be read", file)
 	}
 	return string(b), err
 }
@@ -195,7 +200,10 @@ func (r *formatting) mains(name string) ([]format.Main, error) {
 		}
 	}
 	if r.main != "" && len(out) == 0 && !configio.SameFile(r.main, name) {
-		return nil, fmt.Errorf("%s: not included by %s", name, r.main)
+		if _, err := r.read(r.main); err != nil {
+			return nil, fmt.Errorf("--main %w", err)
+		}
+		return nil, fmt.Errorf("%s: not included by %s: name the main file that includes it", name, r.main)
 	}
 	return out, nil
 }

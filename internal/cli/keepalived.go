@@ -50,7 +50,7 @@ func (a *app) keepalived(ctx context.Context, args []string) int {
 func (a *app) keepalivedTest(o keepalived.Options) int {
 	out, done, err := a.testLog(o.TestLog)
 	if err != nil {
-		fmt.Fprintln(a.env.Stderr, "kaname: the log of -t:", err)
+		fmt.Fprintf(a.env.Stderr, "kaname: the log of -t: %v: name a file that can be written, or none for standard error\n", err)
 		return exitFace
 	}
 	defer done()
@@ -104,7 +104,7 @@ func (a *app) hostFindings(o keepalived.Options, cfg *config.Config) []finding.F
 	if err != nil {
 		fs = append(fs, finding.Finding{
 			Severity: finding.Warning, Rule: "no-namespace",
-			What: "interfaces and scripts were not looked for: " + err.Error(), Fix: "ip netns add " + o.Namespace,
+			What: "interfaces and scripts were not looked for: " + err.Error(), // with what to do
 		})
 	}
 	return fs

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -137,7 +138,7 @@ func inNamespace(name string, f func() error) error {
 		done <- func() error {
 			fd, err := unix.Open(filepath.Join(netnsDir, name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 			if err != nil {
-				return fmt.Errorf("network namespace %s: %w", name, err)
+				return fmt.Errorf("network namespace %s: %w: make it with ip netns add %[1]s", name, err)
 			}
 			defer func() { _ = unix.Close(fd) }() // it was only read
 			if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
@@ -166,6 +167,17 @@ func living(file string) (int, bool) {
 	}
 	name := strings.TrimSpace(string(comm))
 	return pid, strings.HasPrefix(name, "keepalived") || strings.HasPrefix(name, "kaname")
+}
+
+// removeStale removes a pid file that names nobody who is living.
+func removeStale(file string) error {
+	if _, ok := living(file); ok {
+		return nil
+	}
+	if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // wear makes the run that of keepalived with these options.
@@ -254,7 +266,8 @@ func (r *run) keepAsKeepalived(log *slog.Logger, serve func() (int, error)) (int
 		}
 	}
 	code, err := serve()
-	err = errors.Join(err, director.RemovePIDFile(r.face.PID))
+	// A director that was killed has left its files.
+	err = errors.Join(err, director.RemovePIDFile(r.face.PID), removeStale(r.face.VRRPPID), removeStale(r.face.CheckersPID))
 	for dir := filepath.Dir(r.face.PID); keepalived.OwnPIDDir(dir); dir = filepath.Dir(dir) {
 		_ = os.Remove(dir) // not when another's file is in it
 	}

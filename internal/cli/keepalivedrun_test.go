@@ -50,6 +50,15 @@ func TestLiving(t *testing.T) {
 		if pid, ok := living(file); ok != (want != 0) || ok && pid != want {
 			t.Errorf("%q: %d, %v", text, pid, ok)
 		}
+		if err := removeStale(file); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(file); (err == nil) != (want != 0) {
+			t.Errorf("%q: removed when it is stale: %v", text, err)
+		}
+	}
+	if err := removeStale(filepath.Join(dir, "none")); err != nil {
+		t.Error(err)
 	}
 	if _, ok := living(filepath.Join(dir, "none")); ok {
 		t.Error("no file, and somebody lives")

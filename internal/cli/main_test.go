@@ -33,7 +33,10 @@ func TestMainIsAFunction(t *testing.T) {
 		{"keepalived, other words", []string{"keepalived", "-t", "-f", "testdata/face/good.conf", "more"}, 0, "Unexpected argument(s): more\n", ""},
 		{"keepalived -t", []string{"keepalived", "-t", "-f", "testdata/face/good.conf"}, 0, "", ""},
 		{"keepalived -t of a bad file", []string{"keepalived", "-t", "-f", "testdata/face/bad.conf"}, 5, "", "(testdata/face/bad.conf: Line 4) "},
-		{"keepalived -t of no file", []string{"keepalived", "-t", "-f", "testdata/face/none.conf"}, 5, "", "(testdata/face/none.conf) no such file"},
+		{"keepalived -t of no file", []string{"keepalived", "-t", "-f", "testdata/face/none.conf"}, 4, "", "(testdata/face/none.conf) no such file"},
+		{"keepalived -t, a log that cannot be", []string{"keepalived", "-ttestdata", "-f", "testdata/face/good.conf"}, 1, "", "kaname: the log of -t: open testdata: is a directory: name a file"},
+		{"keepalived -t, no such namespace", []string{"keepalived", "-s", "kaname-none", "-t", "-f", "testdata/face/good.conf"}, 0, "", "no such file or directory: make it with ip netns add kaname-none\n"},
+		{"keepalived, no such namespace", []string{"keepalived", "-s", "kaname-none", "-G", "-f", "testdata/face/good.conf", "-p", "/nonexistent/k"}, 1, "", "kaname: network namespace kaname-none: no such file or directory: make it with"},
 		{"a file that is not there", []string{"kaname", "check", t.TempDir() + "/no.conf"}, cli.ExitFailed, "refused, 1 error", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
 )
@@ -29,7 +30,7 @@ func (b *builder) addresses(l *line, in *instance, dst *[]Address, main bool) {
 		}
 		ip := a.Prefix.Addr()
 		if main && !in.joins(ip, at) {
-			l.warn("other-family", fmt.Sprintf("%s is of another family than the first address and is ignored", ip), "put it in virtual_ipaddress_excluded or another instance")
+			l.warn("other-family", fmt.Sprintf("%s is IPv%d, and vrrp_instance %s is IPv%d because of %s; the line is ignored", ip, family(ip), in.Name, in.family, in.familyAt.Place()), "put it in virtual_ipaddress_excluded or another instance")
 			return
 		}
 		k := addressKey{ip, a.Dev, main}
@@ -53,7 +54,7 @@ func (b *builder) missingBrace(word string) string {
 
 // prefix reads ADDRESS[/LENGTH]; a bad length is that of one host.
 func (l *line) prefix(w syntax.Word) (netip.Prefix, bool) {
-	ip, bits, hasBits := cutByte(w.Text, '/')
+	ip, bits, hasBits := strings.Cut(w.Text, "/")
 	addr, err := parseAddr(ip)
 	if err != nil {
 		return netip.Prefix{}, false
@@ -94,7 +95,7 @@ func (b *builder) vip(l *line, def *Address, static bool) (Address, bool) {
 	a.Prefix = p
 	a.Dev = ""
 	o := &addressLine{line: l, Address: &a, static: static}
-	_, _, o.hasLen = cutByte(w.Text, '/')
+	_, _, o.hasLen = strings.Cut(w.Text, "/")
 	for l.left() > 0 && !o.drop {
 		o.option()
 	}
@@ -173,7 +174,7 @@ func (o *addressLine) option() {
 
 func (o *addressLine) unknownOption(w syntax.Word) {
 	rule, what, fix := "unknown-option", fmt.Sprintf("an address has no option %q; it is ignored", w.Text), "remove it"
-	if ip, _, _ := cutByte(w.Text, '/'); isAddr(ip) {
+	if ip, _, _ := strings.Cut(w.Text, "/"); isAddr(ip) {
 		rule, what, fix = "second-address", fmt.Sprintf("one address per line; %s is ignored", w.Text), "put "+w.Text+" on a line of its own"
 	}
 	o.b.warn(rule, w.Pos, what, fix)
@@ -221,9 +222,11 @@ func (o *addressLine) valued(opt syntax.Word) {
 	o.next++
 }
 
+var scopeNames = []string{"global", "universe", "site", "link", "host", "nowhere"}
+
 // knownScope reports whether s is a scope of routes and addresses.
 func knownScope(s string) bool {
-	if slices.Contains([]string{"global", "universe", "site", "link", "host", "nowhere"}, s) {
+	if slices.Contains(scopeNames, s) {
 		return true
 	}
 	_, err := strconv.ParseUint(s, 0, 8)
@@ -271,13 +274,4 @@ func (o *addressLine) broadcast(opt, v syntax.Word) {
 	default:
 		o.Broadcast, o.brd = v.Text, opt.Pos
 	}
-}
-
-func cutByte(s string, c byte) (before, after string, found bool) {
-	for i := 0; i < len(s); i++ {
-		if s[i] == c {
-			return s[:i], s[i+1:], true
-		}
-	}
-	return s, "", false
 }

@@ -4,10 +4,10 @@ import "github.com/kaname-lb/kaname/internal/finding"
 
 // Exit statuses of `keepalived -t`.
 const (
-	exitMissing   = 2 // a missing parameter ends the parse
-	exitInterface = 4 // an interface that is not there, when nothing else is wrong
-	exitConfig    = 5 // any other error or warning
-	exitSecurity  = 6 // scripts without enable_script_security, a strict include
+	exitMissing  = 2 // a missing parameter ends the parse
+	exitFile     = 4 // the file cannot be read
+	exitConfig   = 5 // any other error or warning
+	exitSecurity = 6 // scripts without enable_script_security, a strict include
 )
 
 // exitNone is the status of a finding that keepalived -t has no message for,
@@ -59,6 +59,8 @@ func exitOf(f *finding.Finding) int {
 		return exitSecurity
 	case f.Exit == exitNone || silent[f.Rule] || f.Severity == finding.Note:
 		return 0
+	case f.Rule == "unreadable-file":
+		return exitFile
 	case f.Rule == "missing-parameter" && f.Severity == finding.Error:
 		return exitMissing
 	}

@@ -10,7 +10,8 @@ import (
 // An instance speaks one family: that of the first address in it, whichever
 // keyword that stands behind, virtual_ipaddress_excluded excepted.
 
-func familyOf(a netip.Addr) int {
+// family is 4 or 6.
+func family(a netip.Addr) int {
 	if a.Is4() {
 		return 4
 	}
@@ -20,9 +21,9 @@ func familyOf(a netip.Addr) int {
 // joins sets the instance's family to that of a, or tells whether it is that.
 func (in *instance) joins(a netip.Addr, at syntax.Pos) bool {
 	if in.family == 0 {
-		in.family, in.familyAt = familyOf(a), at
+		in.family, in.familyAt = family(a), at
 	}
-	return in.family == familyOf(a)
+	return in.family == family(a)
 }
 
 // ownFamily reads an address of the instance's family.
@@ -36,12 +37,18 @@ func (l *line) ownFamily(in *instance) (netip.Addr, bool) {
 		return a, false
 	}
 	if !in.joins(a, at) {
-		l.refused++
-		l.b.warn("other-family", at, fmt.Sprintf("%s is IPv%d, and vrrp_instance %s is IPv%d because of %s; the line is ignored", a, familyOf(a), in.Name, in.family, in.familyAt.Place()),
-			fmt.Sprintf("an IPv%d address", in.family))
+		l.foreign(in, a, at)
 		return a, false
 	}
 	return a, true
+}
+
+// foreign reports an address of the family that the instance does not have.
+func (l *line) foreign(in *instance, a netip.Addr, at syntax.Pos) {
+	l.refused++
+	l.next = len(l.st.Words)
+	l.b.warn("other-family", at, fmt.Sprintf("%s is IPv%d, and vrrp_instance %s is IPv%d because of %s; the line is ignored", a, family(a), in.Name, in.family, in.familyAt.Place()),
+		fmt.Sprintf("an IPv%d address", in.family))
 }
 
 // sourceAddress reads mcast_src_ip and unicast_src_ip, which are one setting.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -167,12 +168,12 @@ func (b *builder) finishDefaults(vs *virtualServer) {
 	v.ConnectTimeout = get(i.ConnectTimeout, 5*time.Second)
 	v.DelayBeforeRetry = get(i.DelayBeforeRetry, 0)
 	v.Retry = get(i.Retry, 0)
-	v.SMTPAlert = get(or(vs.SMTPAlert, b.alerts()), false)
+	v.SMTPAlert = get(cmp.Or(vs.SMTPAlert, b.alerts()), false)
 }
 
 // alerts is what global_defs says about mails for servers, nil for nothing.
 func (b *builder) alerts() *bool {
-	return or(b.cfg.Global.Mail.AlertChecker, b.cfg.Global.Mail.Alert)
+	return cmp.Or(b.cfg.Global.Mail.AlertChecker, b.cfg.Global.Mail.Alert)
 }
 
 // finishReal fills in what real servers and checkers inherit.
@@ -189,7 +190,7 @@ func (b *builder) finishReal(vs *virtualServer) {
 		b.realPort(vs, rs)
 		all := rs.inherit.over(vs.inherit)
 		r.InhibitOnFailure, r.Alpha = get(all.Inhibit, false), get(all.Alpha, false)
-		r.SMTPAlert = get(or(rs.SMTPAlert, b.alerts()), true)
+		r.SMTPAlert = get(cmp.Or(rs.SMTPAlert, b.alerts()), true)
 		for _, c := range rs.checkers {
 			b.finishChecker(vs, rs, c, all)
 			r.Checkers = append(r.Checkers, c.Checker)
@@ -235,9 +236,9 @@ func (b *builder) finishChecker(vs *virtualServer, rs *realServer, c *checker, o
 	case HTTPGet, SSLGet:
 		finishHTTP(vs, rs, c)
 	case SMTPCheck:
-		c.HELOName = firstOf(c.HELOName, "smtpchecker.keepalived.org")
+		c.HELOName = cmp.Or(c.HELOName, "smtpchecker.keepalived.org")
 	case DNSCheck:
-		c.DNSType = firstOf(c.DNSType, "SOA")
+		c.DNSType = cmp.Or(c.DNSType, "SOA")
 	case UDPCheck:
 		b.replyLengths(c)
 	}

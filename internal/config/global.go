@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -93,13 +95,13 @@ func (b *builder) dynamicInterfaces(l *line, g *Global) {
 	w, ok := l.peek()
 	switch {
 	case !ok:
-		g.DynamicInterfaces = firstOf(g.DynamicInterfaces, "yes")
+		g.DynamicInterfaces = cmp.Or(g.DynamicInterfaces, "yes")
 	case w.Text == "allow_if_changes":
 		l.next++
 		g.DynamicInterfaces = w.Text
 	default:
 		l.next++
-		g.DynamicInterfaces = firstOf(g.DynamicInterfaces, "yes")
+		g.DynamicInterfaces = cmp.Or(g.DynamicInterfaces, "yes")
 		b.warn("invalid-value", w.Pos, fmt.Sprintf("dynamic_interfaces knows no %q; interfaces may be missing, and nothing more", w.Text), "dynamic_interfaces allow_if_changes")
 	}
 }
@@ -135,7 +137,7 @@ func (b *builder) timeouts(l *line, g *Global) {
 		w, _ := l.word()
 		dst := map[string]*time.Duration{"tcp": &g.LVSTimeouts.TCP, "tcpfin": &g.LVSTimeouts.TCPFin, "udp": &g.LVSTimeouts.UDP}[w.Text]
 		if dst == nil {
-			b.warn("unknown-timeout", w.Pos, fmt.Sprintf("lvs_timeouts knows no %q", w.Text), "tcp, tcpfin or udp, each followed by seconds")
+			b.warn("unknown-timeout", w.Pos, fmt.Sprintf("lvs_timeouts knows no %q; it is ignored", w.Text), "tcp, tcpfin or udp, each followed by seconds")
 			continue
 		}
 		l.wholeSeconds(dst, 2678400)
@@ -144,11 +146,7 @@ func (b *builder) timeouts(l *line, g *Global) {
 
 // words returns the statement's parameters as one string.
 func words(l *line) string {
-	var s []string
-	for _, w := range l.st.Args() {
-		s = append(s, w.Text)
-	}
-	return strings.Join(s, " ")
+	return joinWords(l.st.Args())
 }
 
 // user reads USER [GROUP].
@@ -170,17 +168,16 @@ func (b *builder) choice(l *line, dst *string, allowed ...string) {
 	if !ok {
 		return
 	}
-	set := map[string]bool{}
-	for _, a := range allowed {
-		if a == w.Text {
-			*dst = a
-			return
-		}
-		set[a] = true
+	if slices.Contains(allowed, w.Text) {
+		*dst = w.Text
+		return
 	}
 	what := fmt.Sprintf("%s knows no %q", l.kw, w.Text)
-	if s := nearest(set, w.Text); s != "" {
+	if s := nearestOf(allowed, w.Text); s != "" {
 		what += "; did you mean " + s + "?"
+	}
+	if *dst == "" {
+		what += "; it is ignored"
 	}
 	l.badAs("unknown-choice", w, what, l.kw+" "+strings.Join(allowed, " | "), *dst)
 }

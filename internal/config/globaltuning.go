@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -81,7 +82,7 @@ func (b *builder) packetFilter(l *line, n *Nftables) bool {
 		if !n.HasIPTables {
 			n.HasIPTables, n.IPTables = true, chains
 		}
-		n.Table = firstOf(n.Table, "keepalived")
+		n.Table = cmp.Or(n.Table, "keepalived")
 	case "vrrp_ipsets":
 		n.HasIPSets, n.IPSets = true, l.rest()
 		if len(n.IPSets) > 6 {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -76,7 +77,7 @@ func (b *builder) statusCodes(l *line, u *URL) {
 	}
 	for l.left() > 0 {
 		w, _ := l.word()
-		from, to, ranged := cutByte(w.Text, '-')
+		from, to, ranged := strings.Cut(w.Text, "-")
 		if !ranged {
 			to = from
 		}
@@ -125,12 +126,8 @@ func (b *builder) regexOptions(l *line, u *URL) {
 			continue
 		}
 		what := fmt.Sprintf("there is no regex option %q; it is ignored (keepalived does so in silence)", w.Text)
-		set := map[string]bool{}
-		for _, o := range regexWords {
-			set[o] = true
-		}
 		fix := "remove the word"
-		if s := nearest(set, w.Text); s != "" {
+		if s := nearestOf(regexWords, w.Text); s != "" {
 			what += "; did you mean " + s + "?"
 			fix = "regex_options " + s
 		}
@@ -159,30 +156,20 @@ func finishHTTP(vs *virtualServer, rs *realServer, c *checker) {
 	case "1.0c":
 		c.HTTPVersion = "1.0C"
 	}
-	own := firstOf(c.VirtualHost, vs.VirtualHost) // SNI skips the real server's
-	c.VirtualHost = firstOf(c.VirtualHost, rs.VirtualHost, vs.VirtualHost)
+	own := cmp.Or(c.VirtualHost, vs.VirtualHost) // SNI skips the real server's
+	c.VirtualHost = cmp.Or(c.VirtualHost, rs.VirtualHost, vs.VirtualHost)
 	for i := range c.URLs {
 		u := &c.URLs[i]
 		if c.EnableSNI && c.Kind == SSLGet {
-			u.SNI = firstOf(c.SNIName, u.VirtualHost, own)
+			u.SNI = cmp.Or(c.SNIName, u.VirtualHost, own)
 		}
-		u.VirtualHost = firstOf(u.VirtualHost, c.VirtualHost)
+		u.VirtualHost = cmp.Or(u.VirtualHost, c.VirtualHost)
 		if len(u.Statuses) == 0 {
 			u.Statuses = []StatusRange{{200, 299}}
 		}
 	}
 	same := func(u URL) bool { return u.SNI == c.URLs[0].SNI }
 	if !slices.ContainsFunc(c.URLs, func(u URL) bool { return !same(u) }) {
-		c.SNIName = firstOf(c.SNIName, c.URLs[0].SNI)
+		c.SNIName = cmp.Or(c.SNIName, c.URLs[0].SNI)
 	}
-}
-
-// firstOf returns the first that is not empty.
-func firstOf(all ...string) string {
-	for _, s := range all {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }

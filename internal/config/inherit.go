@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // inherit are the settings that go from virtual server to real server to
 // checker; nil is not set.
@@ -17,21 +20,14 @@ type inherit struct {
 // over returns i with what outer sets and i does not.
 func (i inherit) over(outer inherit) inherit {
 	return inherit{
-		DelayLoop:        or(i.DelayLoop, outer.DelayLoop),
-		DelayBeforeRetry: or(i.DelayBeforeRetry, outer.DelayBeforeRetry),
-		Warmup:           or(i.Warmup, outer.Warmup),
-		ConnectTimeout:   or(i.ConnectTimeout, outer.ConnectTimeout),
-		Retry:            or(i.Retry, outer.Retry),
-		Alpha:            or(i.Alpha, outer.Alpha),
-		Inhibit:          or(i.Inhibit, outer.Inhibit),
+		DelayLoop:        cmp.Or(i.DelayLoop, outer.DelayLoop),
+		DelayBeforeRetry: cmp.Or(i.DelayBeforeRetry, outer.DelayBeforeRetry),
+		Warmup:           cmp.Or(i.Warmup, outer.Warmup),
+		ConnectTimeout:   cmp.Or(i.ConnectTimeout, outer.ConnectTimeout),
+		Retry:            cmp.Or(i.Retry, outer.Retry),
+		Alpha:            cmp.Or(i.Alpha, outer.Alpha),
+		Inhibit:          cmp.Or(i.Inhibit, outer.Inhibit),
 	}
-}
-
-func or[T any](a, b *T) *T {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 func get[T any](p *T, def T) T {

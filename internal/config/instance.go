@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"time"
@@ -71,13 +72,7 @@ func (b *builder) newInstance(name string, at syntax.Pos) *instance {
 // mailAlert is smtp_alert of an instance or sync group that says nothing.
 func (b *builder) mailAlert() bool {
 	m := b.cfg.Global.Mail
-	switch {
-	case m.AlertVRRP != nil:
-		return *m.AlertVRRP
-	case m.Alert != nil:
-		return *m.Alert
-	}
-	return false
+	return get(cmp.Or(m.AlertVRRP, m.Alert), false)
 }
 
 // instance builds a vrrp_instance. What depends on the order of its lines is
@@ -237,7 +232,7 @@ func (b *builder) notifyDeleted(l *line, in *instance) {
 	had := in.Notify.DeletedCommand.Set()
 	l.command(&in.Notify.DeletedCommand, true)
 	if !had && in.Notify.DeletedCommand.Set() {
-		l.unsupported("the command; the state DELETED is given to the other notify scripts")
+		l.unsupported("its command is not run; the other notify scripts are told DELETED")
 	}
 }
 
@@ -254,7 +249,7 @@ func (b *builder) state(l *line, in *instance) {
 		l.warn("repeated-first", "state BACKUP after state MASTER is ignored", "keep one")
 	case w.Text != "BACKUP":
 		fix := "state BACKUP"
-		if nearest(map[string]bool{"MASTER": true}, w.Text) != "" {
+		if nearestOf([]string{"MASTER"}, w.Text) != "" {
 			fix = "state MASTER"
 		}
 		l.badAs("unknown-state", w, fmt.Sprintf("state is MASTER or BACKUP, in capitals, not %q", w.Text), fix, in.State)

@@ -31,7 +31,7 @@ func (b *builder) kanameDataplane(l *line, k *Kaname) bool {
 	case "dataplane":
 		b.choice(l, &k.Dataplane, "auto", "xdp", "tc", "ipvs")
 		if k.Dataplane == "ipvs" {
-			l.unsupported("dataplane ipvs; auto is used")
+			l.unsupported("ipvs is not there, and auto is used")
 			k.Dataplane = "auto"
 		}
 	case "xdp_mode":

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -54,7 +55,7 @@ func (b *builder) dnsType(l *line, c *checker) {
 	case slices.Contains(dnsTypes, t):
 		c.DNSType = t
 	default:
-		l.badAs("unknown-choice", w, fmt.Sprintf("DNS_CHECK has no type %q", w.Text), "type "+strings.Join(dnsTypes, " | "), firstOf(c.DNSType, "SOA"))
+		l.badAs("unknown-choice", w, fmt.Sprintf("DNS_CHECK has no type %q", w.Text), "type "+strings.Join(dnsTypes, " | "), cmp.Or(c.DNSType, "SOA"))
 	}
 }
 

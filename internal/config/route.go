@@ -57,7 +57,7 @@ func (n *netLine) addr(opt string, dst *netip.Addr) {
 		n.reject(w, fmt.Sprintf("%s: %q is no IP address", opt, w.Text), "")
 		return
 	}
-	if n.joins(familyOf(a), w) {
+	if n.joins(family(a), w) {
 		*dst = a
 	}
 }
@@ -80,7 +80,7 @@ func (n *netLine) net(w syntax.Word, dst *netip.Prefix) bool {
 	if !ok {
 		return false
 	}
-	if n.joins(familyOf(p.Addr()), w) {
+	if n.joins(family(p.Addr()), w) {
 		*dst = p
 	}
 	return true
@@ -208,7 +208,7 @@ func (r *routeLine) option(w syntax.Word) {
 	case "protocol":
 		r.protocol(&r.Protocol, protocolNames)
 	case "scope":
-		r.named("scope", &r.Route.Scope, 255, []string{"global", "universe", "site", "link", "host", "nowhere"})
+		r.named("scope", &r.Route.Scope, 255, scopeNames)
 	case "metric", "priority", "preference":
 		if v, ok := r.number(w.Text, 1<<32-1); ok {
 			r.Metric = &v
@@ -248,9 +248,10 @@ func (r *routeLine) moreOption(w syntax.Word) {
 	}
 }
 
-// old notes a word of old.
+// old notes a word of old, over which keepalived complains.
 func (r *routeLine) old(w syntax.Word, instead string) {
-	r.b.add(r.deprecated(w, instead))
+	r.b.report(finding.Note, "deprecated", w.Pos, w.Text+" is an old word for routes", instead)
+	r.b.exits(exitConfig)
 }
 
 // gateway reads [inet|inet6] ADDRESS.
@@ -307,10 +308,8 @@ func (r *routeLine) finish() bool {
 	r.Inet6 = r.family == 6
 	r.finishProtocol(&r.Protocol, r.NoTrack)
 	if r.Dev == "" && !r.NoTrack {
-		r.b.add(finding.Finding{
-			Severity: finding.Note, Rule: "route-without-dev", Where: r.st.Pos().Place(), Evidence: r.st.Pos().Chain(), Source: r.st.Pos().Source(), Exit: exitConfig,
-			What: "a route without dev is not watched: it is not restored when it goes, and when its interface is down the instance stays MASTER without it", Fix: "dev eth0, or no_track",
-		})
+		r.note("route-without-dev", "a route without dev is not watched: it is not restored when it goes, and when its interface is down the instance stays MASTER without it", "dev eth0, or no_track")
+		r.b.exits(exitConfig)
 		r.NoTrack = true
 	}
 	return true

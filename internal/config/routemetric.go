@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
-	"github.com/kaname-lb/kaname/internal/finding"
 )
 
 // metric is an option of a route that is kept as it is written: [lock] VALUE.
@@ -114,13 +113,5 @@ func (r *routeLine) encap(dst *[]string) {
 	for r.left() > 1 && slices.Contains(words, r.st.Words[r.next].Text) {
 		*dst = append(*dst, r.st.Words[r.next].Text, r.st.Words[r.next+1].Text)
 		r.next += 2
-	}
-}
-
-// deprecated is the note about a word of old, over which keepalived complains.
-func (r *routeLine) deprecated(w syntax.Word, instead string) finding.Finding {
-	return finding.Finding{
-		Severity: finding.Note, Rule: "deprecated", Where: w.Place(), Evidence: w.Pos.Chain(), Source: w.Pos.Source(), Exit: exitConfig,
-		What: w.Text + " is an old word for routes", Fix: instead,
 	}
 }

@@ -110,10 +110,10 @@ func (b *builder) groupEntry(l *line, g *serverGroup) {
 // addressRange parses an address, or a range in one of keepalived's three
 // forms.
 func addressRange(s string) (first, last netip.Addr, err error) {
-	if ip, bits, ok := cutByte(s, '/'); ok {
+	if ip, bits, ok := strings.Cut(s, "/"); ok {
 		return maskRange(s, ip, bits)
 	}
-	from, to, ranged := cutByte(s, '-')
+	from, to, ranged := strings.Cut(s, "-")
 	if first, err = parseAddr(from); err != nil {
 		return first, last, fmt.Errorf("%q is no IP address", s)
 	}
@@ -175,11 +175,7 @@ func (l *line) port() (uint16, bool) {
 	w, _ := l.word()
 	v, err := strconv.ParseUint(w.Text, 10, 16)
 	if err != nil || v == 0 && strings.Trim(w.Text, "0") != "" {
-		skipped := "the line is ignored"
-		if l.st.Block != nil {
-			skipped = "the block is skipped"
-		}
-		l.badAs("invalid-port", w, fmt.Sprintf("%s: %q is no port (1 to 65535); %s", l.kw, w.Text, skipped), "a number: names of services are not looked up", "")
+		l.badAs("invalid-port", w, fmt.Sprintf("%s: %q is no port (1 to 65535); %s", l.kw, w.Text, l.skipped()), "a number: names of services are not looked up", "")
 		l.next = len(l.st.Words)
 		return 0, false
 	}
@@ -207,9 +203,13 @@ func (l *line) addrPort() (a netip.Addr, port uint16, ok bool) {
 }
 
 func (b *builder) reportAddr(l *line, w syntax.Word, fix string) {
-	what := fmt.Sprintf("%s: %q is no IP address", l.kw, w.Text)
+	b.warn("invalid-address", w.Pos, fmt.Sprintf("%s: %q is no IP address; %s", l.kw, w.Text, l.skipped()), fix)
+}
+
+// skipped says what a bad word in the statement's name leads to.
+func (l *line) skipped() string {
 	if l.st.Block != nil {
-		what += "; the block is skipped"
+		return "the block is skipped"
 	}
-	b.warn("invalid-address", w.Pos, what, fix)
+	return "the line is ignored"
 }

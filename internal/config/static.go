@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
-	"github.com/kaname-lb/kaname/internal/finding"
 )
 
 // static builds the blocks at root that stand beside the instances: what is
@@ -59,7 +58,8 @@ func (b *builder) trackGroup(l *line) {
 
 // quietly warns about what keepalived -t has no message for.
 func (b *builder) quietly(rule string, at Where, what, fix string) {
-	b.add(finding.Finding{Severity: finding.Warning, Rule: rule, Where: at, What: what, Fix: fix, Source: b.tree.SourceLine(at), Exit: exitNone})
+	b.warnAt(rule, at, what, fix)
+	b.exits(exitNone)
 }
 
 // finishTrackGroups drops members that do not exist and groups without any.
@@ -159,13 +159,22 @@ func (b *builder) linkDelay(l *line) {
 		l.next = len(l.st.Words)
 		return
 	}
-	const most = 255 * time.Second
-	if l.left() == 0 || !l.seconds(&d.Down, 0, most) || l.left() > 0 && !l.seconds(&d.Up, 0, most) {
+	if l.left() == 0 {
+		b.quietly("missing-value", d.Where, fmt.Sprintf("%s has no delay; the line is ignored", d.Interface), d.Interface+" 2 5")
+		return
+	}
+	if !l.linkSeconds(&d.Down) || l.left() > 0 && !l.linkSeconds(&d.Up) {
 		l.next = len(l.st.Words)
 		return
 	}
 	b.cfg.LinkDelays = slices.DeleteFunc(b.cfg.LinkDelays, func(o LinkDelay) bool { return o.Interface == d.Interface })
 	b.cfg.LinkDelays = append(b.cfg.LinkDelays, d)
+}
+
+// linkSeconds reads one delay; a bad one refuses the line.
+func (l *line) linkSeconds(dst *time.Duration) bool {
+	*dst = -1 // nothing stays
+	return l.seconds(dst, 0, 255*time.Second)
 }
 
 // linkbeat reads IFNAME [MII|ETHTOOL|IOCTL].

@@ -88,8 +88,14 @@ func nearestName[V any](b *builder, names map[string]V, word string) string {
 // nearest returns the key with the smallest edit distance to word, when that
 // is small enough to be a slip.
 func nearest[V any](words map[string]V, word string) string {
+	return nearestOf(sortedKeys(words), word)
+}
+
+// nearestOf is nearest for a list, of whose words the first of two that are as
+// near is taken.
+func nearestOf(words []string, word string) string {
 	best, bestDist := "", 1+max(1, len(word)/4)
-	for _, w := range sortedKeys(words) {
+	for _, w := range words {
 		if n := len(w) - len(word); n >= bestDist || -n >= bestDist {
 			continue
 		}

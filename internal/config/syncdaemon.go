@@ -76,11 +76,7 @@ func (l *line) syncOption(s *SyncDaemon) {
 	w, _ := l.word()
 	if !slices.Contains(syncOptions, w.Text) {
 		what := fmt.Sprintf("lvs_sync_daemon has no option %q; it is ignored", w.Text)
-		set := map[string]bool{}
-		for _, o := range syncOptions {
-			set[o] = true
-		}
-		if near := nearest(set, w.Text); near != "" {
+		if near := nearestOf(syncOptions, w.Text); near != "" {
 			what += "; did you mean " + near + "?"
 		}
 		l.b.warn("unknown-sync-option", w.Pos, what, "[inst] VRRP_NAME, id N, maxlen N, port N, ttl N or group ADDRESS")

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/kaname-lb/kaname/internal/config/syntax"
-	"github.com/kaname-lb/kaname/internal/finding"
 )
 
 // syncGroup builds a vrrp_sync_group.
@@ -177,9 +176,8 @@ func (b *builder) trackedTwice(g *SyncGroup, tracked map[string]map[string]bool,
 // trackedTwiceAt reports what an instance and its group track; keepalived speaks
 // of interfaces only.
 func (b *builder) trackedTwiceAt(kw string, at Where, what string) {
-	exit := exitNone
-	if kw == "track_interface" {
-		exit = exitConfig
+	b.warnAt("tracked-twice", at, what, "remove one of the two")
+	if kw != "track_interface" {
+		b.exits(exitNone)
 	}
-	b.add(finding.Finding{Severity: finding.Warning, Rule: "tracked-twice", Where: at, What: what, Fix: "remove one of the two", Source: b.tree.SourceLine(at), Exit: exit})
 }

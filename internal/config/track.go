@@ -102,10 +102,7 @@ var trackers = map[string]tracker{
 
 // tracking reads the track_* blocks of an instance or a sync group.
 func (b *builder) tracking(l *line, t *Tracking, owner string) bool {
-	dst := map[string]*[]Track{
-		"track_interface": &t.TrackInterfaces, "track_script": &t.TrackScripts, "track_file": &t.TrackFiles,
-		"track_process": &t.TrackProcesses, "track_bfd": &t.TrackBFD,
-	}[l.kw]
+	dst := t.lists()[l.kw]
 	if dst == nil {
 		return false
 	}
@@ -172,7 +169,7 @@ func (l *line) trackWeight(t *Track, kind tracker, owner string) bool {
 		fix := "weight N, or nothing"
 		if w.Text == "reverse" || w.Text == "noreverse" {
 			fix = "weight N " + w.Text
-		} else if nearest(map[string]bool{"weight": true}, w.Text) != "" {
+		} else if nearestOf([]string{"weight"}, w.Text) != "" {
 			fix = "weight N; did you mean weight?"
 		}
 		l.b.warn("unknown-option", w.Pos, fmt.Sprintf("%s has no option %q here; the line is ignored and %s does not track %s", l.kw, w.Text, owner, t.Name), fix)

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/kaname-lb/kaname/internal/finding"
 )
@@ -17,7 +18,7 @@ func (b *builder) peer(l *line, in *instance) {
 	p := Peer{Where: l.st.Pos().Place(), MaxTTL: 255}
 	w := l.st.Words[0]
 	// Compat: a prefix length behind a peer's address is dropped in silence.
-	addr, _, _ := cutByte(w.Text, '/')
+	addr, _, _ := strings.Cut(w.Text, "/")
 	l.next++
 	a, err := parseAddr(addr)
 	switch {
@@ -26,8 +27,7 @@ func (b *builder) peer(l *line, in *instance) {
 		l.next = len(l.st.Words)
 		return
 	case !in.joins(a, w.Pos):
-		b.warn("other-family", w.Pos, fmt.Sprintf("peer %s is IPv%d, and vrrp_instance %s is IPv%d because of %s; the line is ignored", a, familyOf(a), in.Name, in.family, in.familyAt.Place()), fmt.Sprintf("an IPv%d address", in.family))
-		l.next = len(l.st.Words)
+		l.foreign(in, a, w.Pos)
 		return
 	}
 	p.Addr = a
@@ -124,10 +124,15 @@ func (b *builder) finishUnicast(in *instance) {
 			in.NotRun = "it has no unicast peers and stays in FAULT (unicast_fault_no_peer)"
 			b.quietly("unicast-source-without-peers", in.where(kw).Place(), fmt.Sprintf("vrrp_instance %s has no unicast peers: unicast_fault_no_peer keeps it in FAULT, it does not run", in.Name), "unicast_peer { ADDRESS }")
 		} else {
-			b.add(finding.Finding{
-				Severity: finding.Note, Rule: "unicast-source-without-peers", Where: in.where(kw).Place(), Source: in.where(kw).Source(), Exit: exitConfig,
-				What: fmt.Sprintf("vrrp_instance %s has no unicast peers: %s is no reason to use unicast, and adverts are multicast", in.Name, kw), Fix: "unicast_peer { ... }, or mcast_src_ip",
-			})
+			why, fix := kw+" is no reason to use unicast", "unicast_peer { ADDRESS }"
+			switch kw {
+			case "unicast_peer":
+				why = "none that unicast_peer names can be used"
+			case "unicast_src_ip":
+				fix += ", or mcast_src_ip"
+			}
+			b.report(finding.Note, "unicast-source-without-peers", in.where(kw), fmt.Sprintf("vrrp_instance %s has no unicast peers: %s, and adverts are multicast", in.Name, why), fix)
+			b.exits(exitConfig)
 		}
 		return
 	}

@@ -69,13 +69,6 @@ func (vs *virtualServer) family() int {
 	return 0
 }
 
-func family(a netip.Addr) int {
-	if a.Is4() {
-		return 4
-	}
-	return 6
-}
-
 // virtualName reads IP [PORT], fwmark N or group NAME.
 func (b *builder) virtualName(l *line, vs *virtualServer) bool {
 	switch {

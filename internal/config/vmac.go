@@ -88,14 +88,14 @@ func (b *builder) ipvlan(l *line, in *instance) {
 	in.IPVLAN = v
 	for l.left() > 0 {
 		w, _ := l.word()
-		addr, _, _ := cutByte(w.Text, '/')
+		addr, _, _ := strings.Cut(w.Text, "/")
 		switch a, err := parseAddr(addr); {
 		case w.Text == "bridge" || w.Text == "private" || w.Text == "vepa":
 			v.Mode = w.Text
 		case w.Text == "group":
 			l.linkOption(w, &v.Group)
 		case err == nil && !in.joins(a, w.Pos):
-			b.warn("other-family", w.Pos, fmt.Sprintf("use_ipvlan: %s is IPv%d, and vrrp_instance %s is IPv%d; it is ignored", a, familyOf(a), in.Name, in.family), "")
+			b.warn("other-family", w.Pos, fmt.Sprintf("use_ipvlan: %s is IPv%d, and vrrp_instance %s is IPv%d; it is ignored", a, family(a), in.Name, in.family), "")
 		case err == nil:
 			v.Addr = a
 		default:

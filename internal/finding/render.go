@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Render returns f as a compiler would print it: the finding's line, the
@@ -14,9 +15,10 @@ func Render(f Finding) string {
 	b.WriteString(Clean(f.String()))
 	b.WriteByte('\n')
 	if f.Source != "" {
-		b.WriteString("    " + Clean(f.Source) + "\n")
-		if f.Where.Col > 0 {
-			b.WriteString("    " + caretIndent(f.Source, f.Where.Col-1) + "^\n")
+		source, col := window(f.Source, f.Where.Col)
+		b.WriteString("    " + Clean(source) + "\n")
+		if col > 0 {
+			b.WriteString("    " + caretIndent(source, col-1) + "^\n")
 		}
 	}
 	if f.Evidence != "" {
@@ -26,6 +28,33 @@ func Render(f Finding) string {
 		b.WriteString("    fix: " + Clean(f.Fix) + "\n")
 	}
 	return b.String()
+}
+
+// widest is how many bytes of a source line are shown.
+const widest = 200
+
+// window returns the part of a long source line around a column (1 is the first
+// byte, 0 none), and the column in it.
+func window(source string, col int) (string, int) {
+	if len(source) <= widest {
+		return source, col
+	}
+	from := min(max(0, col-1-widest/2), len(source)-widest)
+	to := from + widest
+	for from > 0 && !utf8.RuneStart(source[from]) {
+		from--
+	}
+	for to < len(source) && !utf8.RuneStart(source[to]) {
+		to++
+	}
+	part := source[from:to]
+	if to < len(source) {
+		part += "…"
+	}
+	if from > 0 {
+		return "…" + part, col - from + len("…")
+	}
+	return part, col
 }
 
 // Clean replaces control characters, so that a hostile file cannot drive the

@@ -1,6 +1,7 @@
 package finding_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,6 +35,21 @@ func TestRender(t *testing.T) {
 			"behind the end",
 			finding.Finding{Severity: finding.Error, Where: finding.Place{File: "f", Line: 1, Col: 6}, What: "w", Source: "inter"},
 			"f:1:6: error: w\n    inter\n         ^\n",
+		},
+		{
+			"a long line, from its beginning",
+			finding.Finding{Severity: finding.Error, Where: finding.Place{File: "f", Line: 1, Col: 2}, What: "w", Source: strings.Repeat("x", 300)},
+			"f:1:2: error: w\n    " + strings.Repeat("x", 200) + "…\n     ^\n",
+		},
+		{
+			"a long line, around the column",
+			finding.Finding{Severity: finding.Error, Where: finding.Place{File: "f", Line: 1, Col: 301}, What: "w", Source: strings.Repeat("x", 300) + "Y" + strings.Repeat("z", 300)},
+			"f:1:301: error: w\n    …" + strings.Repeat("x", 100) + "Y" + strings.Repeat("z", 99) + "…\n    " + strings.Repeat(" ", 101) + "^\n",
+		},
+		{
+			"a long line is cut between characters",
+			finding.Finding{Severity: finding.Error, Where: finding.Place{File: "f", Line: 1}, What: "w", Source: strings.Repeat("x", 199) + "äö"},
+			"f:1: error: w\n    " + strings.Repeat("x", 199) + "ä…\n",
 		},
 		{
 			"far behind the end",

@@ -38,7 +38,7 @@ func (OS) Read(name string) ([]byte, fs.FileMode, error) {
 		return nil, st.Mode(), err
 	}
 	if b.Len() > MaxFile {
-		return nil, st.Mode(), fmt.Errorf("read %s: larger than %d MiB", name, MaxFile>>20)
+		return nil, st.Mode(), &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("larger than %d MiB", MaxFile>>20)}
 	}
 	return b.Bytes(), st.Mode(), nil
 }

@@ -60,3 +60,18 @@ func TestMissing(t *testing.T) {
 		t.Errorf("a directory: %v", fs)
 	}
 }
+
+// TestTooLarge: the reason stands alone in the error, the name beside it.
+func TestTooLarge(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "big.conf")
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(name, configio.MaxFile+1); err != nil {
+		t.Fatal(err)
+	}
+	_, _, fs := config.Load(configio.OS{}, name, config.Options{})
+	if len(fs) != 1 || fs[0].What != "cannot be read: larger than 64 MiB" {
+		t.Errorf("got %v", fs)
+	}
+}

@@ -27,6 +27,9 @@ func Rewrite(name string, old, content []byte) error {
 		return fmt.Errorf("write %s: not a regular file", name)
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*")
+	if at := (*os.PathError)(nil); errors.As(err, &at) {
+		return fmt.Errorf("write %s: no new file can be made beside it: %w: see who may write to its directory", name, at.Err)
+	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
@@ -36,7 +39,7 @@ func Rewrite(name string, old, content []byte) error {
 	}
 	if now, err := os.ReadFile(target); err != nil || !bytes.Equal(now, old) {
 		os.Remove(tmp.Name())
-		return fmt.Errorf("write %s: the file has changed since it was read; nothing is written", name)
+		return fmt.Errorf("write %s: the file has changed since it was read, nothing is written: try again", name)
 	}
 	if err := os.Rename(tmp.Name(), target); err != nil {
 		os.Remove(tmp.Name())

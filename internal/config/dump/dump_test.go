@@ -151,6 +151,24 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestNumericName: a name is text in JSON, whatever it looks like.
+func TestNumericName(t *testing.T) {
+	cfg, _ := load(syntax.MapFiles{"t.conf": "vrrp_instance 51 {\n interface eth0\n virtual_router_id 7\n}\n"}, "t.conf")
+	js, err := dump.Tree(cfg, dump.Options{}).MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Instances []map[string]any `json:"vrrp_instance"`
+	}
+	if err := json.Unmarshal(js, &got); err != nil || len(got.Instances) != 1 {
+		t.Fatalf("%v: %s", err, js)
+	}
+	if in := got.Instances[0]; in["name"] != "51" || in["virtual_router_id"] != 7.0 {
+		t.Errorf("name %#v, virtual_router_id %#v", in["name"], in["virtual_router_id"])
+	}
+}
+
 func indent(t *testing.T, js []byte) string {
 	t.Helper()
 	var b bytes.Buffer

@@ -159,10 +159,10 @@ func (n *Node) plain() any {
 	}
 	s := strings.Join(n.Words, " ")
 	if len(n.Words) == 1 {
-		s = strings.Trim(s, `"`)
-		if v := json.Number(s); isNumber(s) {
-			return v
+		if isNumber(s) { // in quotes it is a name, whatever it looks like
+			return json.Number(s)
 		}
+		s = strings.Trim(s, `"`)
 	}
 	return s
 }

@@ -43,7 +43,7 @@ func ParseHost(s string) (Host, error) {
 		}
 		read := hostLines[w[0]]
 		if read == nil || len(w) < 2 {
-			return h, fmt.Errorf("line %d: %q: no such fact of a host", n, strings.TrimSpace(l))
+			return h, fmt.Errorf("line %d: %.60q: no such fact of a host", n, strings.TrimSpace(l))
 		}
 		if err := read(&h, words(w[1:])); err != nil {
 			return h, fmt.Errorf("line %d: %s: %w", n, w[0], err)

@@ -13,20 +13,9 @@ var mailRules = []rule{
 	{"reload-always-refused", finding.Warning, reloadAlwaysRefused},
 }
 
-// globalKeyword returns the last of the words in any block global_defs.
-func (c *checker) globalKeyword(words ...string) *syntax.Statement {
-	var last *syntax.Statement
-	c.inBlocks("global_defs", func(block *syntax.Statement) {
-		if st := keyword(block, words...); st != nil {
-			last = st
-		}
-	})
-	return last
-}
-
 // mailIncomplete: a mail needs a relay and somebody to go to.
 func mailIncomplete(c *checker) {
-	to, relay := c.globalKeyword("notification_email"), c.globalKeyword("smtp_server")
+	to, relay := c.global("notification_email"), c.global("smtp_server")
 	switch {
 	case to == nil && relay == nil:
 		c.alertsToNobody()
@@ -60,7 +49,7 @@ func on(st *syntax.Statement) bool {
 
 // reloadAlwaysRefused: keepalived's own test ends with 6 over the scripts.
 func reloadAlwaysRefused(c *checker) {
-	st := c.globalKeyword("reload_check_config")
+	st := c.global("reload_check_config")
 	cmds := c.commands()
 	if st == nil || len(cmds) == 0 || c.cfg.Global.ScriptSecurity {
 		return

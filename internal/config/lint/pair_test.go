@@ -80,6 +80,11 @@ func TestArithmetic(t *testing.T) {
 			[]string{"lb1 150 - 20 = 130 is still above lb2's 100: the success of chk changes nothing"},
 		},
 		{
+			"a process that should not run",
+			director("vrrp_track_process bk {\n process backup\n weight 20 reverse\n}\n", 150, "track_process {\n bk\n }"), director("", 100, ""),
+			[]string{"lb1 150 - 20 = 130 is still above lb2's 100: the success of bk changes nothing"},
+		},
+		{
 			"the line's weight counts", director(script("chk", "-60"), 150, "track_script {\n chk weight -5\n }"), director("", 100, ""),
 			[]string{"lb1 150 - 5 = 145 is still above"},
 		},

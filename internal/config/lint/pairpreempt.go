@@ -16,7 +16,7 @@ func pairNopreemptWeight(c *pairChecker) {
 		if sum, _ := whole(ts); other.without(sum) >= s.best() {
 			return // falls not far enough anyway
 		}
-		c.report(s.node, s.at(s.in.Where, "nopreempt"), fmt.Sprintf("vrrp_instance %s: nopreempt: %s lowers %s's priority, but %s does not take over from a master that lives, so the addresses stay", s.in.Name, t.event(other.reversed(t)), other.Name, s.Name),
+		c.report(s.node, s.at(s.in.Where, "nopreempt"), fmt.Sprintf("vrrp_instance %s: nopreempt: %s lowers %s's priority, but %s does not take over from a master that lives, so the addresses stay", s.in.Name, t.event(), other.Name, s.Name),
 			fmt.Sprintf("%s: %s, weight %d", t.Where, t.Name, t.size()), "weight 0 on "+other.Name+", so that the failure is a FAULT, or no nopreempt here")
 	})
 }

@@ -112,12 +112,7 @@ var serverProperties = []property[*config.RealServer]{
 	{[]string{"lthreshold"}, func(rs *config.RealServer) string { return fmt.Sprint(rs.LowerThreshold) }},
 }
 
-func onOff(b bool) string {
-	if b {
-		return "on"
-	}
-	return "off"
-}
+func onOff(b bool) string { return either(b, "on", "off") }
 
 // inSeconds writes whole seconds as the file does.
 func inSeconds(d interface{ Seconds() float64 }) string { return fmt.Sprintf("%g", d.Seconds()) }

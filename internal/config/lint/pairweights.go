@@ -22,26 +22,27 @@ var pairWeightRules = []pairRule{
 }
 
 // shift is what one tracked thing does to the priority: best is added while it
-// is as it should be (reverse: while it is not), worst otherwise.
+// is as it should be (reverse: while it is not), worst otherwise. Weight and
+// reverse of its Track are those that count, wherever they are written.
 type shift struct {
 	config.Track
 	best, worst int
 }
 
-func newShift(t config.Track, weight int, reverse bool) shift {
-	s := shift{Track: t, best: max(weight, 0), worst: min(weight, 0)}
-	if reverse {
-		s.best, s.worst = max(-weight, 0), min(-weight, 0)
+func newShift(t config.Track) shift {
+	w := t.Weight
+	if t.Reverse {
+		w = -w
 	}
-	return s
+	return shift{Track: t, best: max(w, 0), worst: min(w, 0)}
 }
 
 // size is by how much the priority falls when the tracked thing fails.
 func (s shift) size() int { return s.best - s.worst }
 
 // event names what makes the priority fall.
-func (s shift) event(reverse bool) string {
-	if reverse {
+func (s shift) event() string {
+	if s.Reverse {
 		return "the success of " + s.Name
 	}
 	return "the failure of " + s.Name
@@ -64,42 +65,46 @@ func (s side) shifts() []shift {
 }
 
 func (s side) add(out []shift, tr config.Tracking) []shift {
-	add := func(t config.Track, weight int, reverse bool) {
-		if t.HasWeight {
-			weight, reverse = t.Weight, t.Reverse
-		}
-		if weight != 0 && s.in.Priority != 255 {
-			out = append(out, newShift(t, weight, reverse))
+	add := func(t config.Track) {
+		if t.Weight != 0 && s.in.Priority != 255 {
+			out = append(out, newShift(t))
 		}
 	}
 	for _, t := range tr.TrackInterfaces {
-		add(t, t.Weight, t.Reverse)
+		add(t)
 	}
 	for _, t := range tr.TrackScripts {
-		for _, o := range s.Config.Scripts {
-			if o.Name == t.Name {
-				add(t, o.Weight, o.Reverse)
-				break
-			}
-		}
+		add(weighed(t, s.Config.Scripts, func(o *config.Script) config.Track {
+			return config.Track{Name: o.Name, Weight: o.Weight, Reverse: o.Reverse}
+		}))
 	}
 	for _, t := range tr.TrackProcesses {
-		for _, o := range s.Config.TrackProcesses {
-			if o.Name == t.Name {
-				add(t, o.Weight, o.Reverse)
-				break
-			}
-		}
+		add(weighed(t, s.Config.TrackProcesses, func(o *config.TrackProcess) config.Track {
+			return config.Track{Name: o.Name, Weight: o.Weight, Reverse: o.Reverse}
+		}))
 	}
 	for _, t := range tr.TrackBFD {
-		for _, o := range s.Config.BFD {
-			if o.Name == t.Name {
-				add(t, o.Weight, o.Reverse)
-				break
-			}
-		}
+		add(weighed(t, s.Config.BFD, func(o *config.BFD) config.Track {
+			return config.Track{Name: o.Name, Weight: o.Weight, Reverse: o.Reverse}
+		}))
 	}
 	return out
+}
+
+// weighed is a track with the weight that counts: its own, or else that of the
+// first definition of its name, which own returns. Without either it is 0.
+func weighed[T any](t config.Track, defined []T, own func(T) config.Track) config.Track {
+	if t.HasWeight {
+		return t
+	}
+	t.Weight, t.Reverse = 0, false
+	for _, d := range defined {
+		if o := own(d); o.Name == t.Name {
+			t.Weight, t.Reverse = o.Weight, o.Reverse
+			break
+		}
+	}
+	return t
 }
 
 // best is the priority while all is well, as the daemon cuts it.
@@ -211,23 +216,10 @@ func pairWeightNoEffect(c *pairChecker) {
 			return
 		}
 		for _, t := range ts {
-			c.report(s.node, t.Where, fmt.Sprintf("vrrp_instance %s: %s is %s: %s changes nothing", s.in.Name, s.falls(t.size()), still(s.without(t.size()), other), t.event(s.reversed(t))),
+			c.report(s.node, t.Where, fmt.Sprintf("vrrp_instance %s: %s is %s: %s changes nothing", s.in.Name, s.falls(t.size()), still(s.without(t.size()), other), t.event()),
 				other.prio(), enough(s, other))
 		}
 	})
-}
-
-// reversed reports whether the tracked thing counts the other way round.
-func (s side) reversed(t shift) bool {
-	if t.HasWeight {
-		return t.Reverse
-	}
-	for _, o := range s.Config.Scripts {
-		if o.Name == t.Name {
-			return o.Reverse
-		}
-	}
-	return t.Reverse
 }
 
 // enough is the weight that would do.
@@ -251,7 +243,7 @@ func pairWeightOnlyTogether(c *pairChecker) {
 			if s.without(t.size()) < other.best() {
 				continue
 			}
-			c.report(s.node, t.Where, fmt.Sprintf("vrrp_instance %s: %s is %s: %s alone moves nothing; all together do: %s", s.in.Name, s.falls(t.size()), still(s.without(t.size()), other), t.event(s.reversed(t)), s.falls(each...)),
+			c.report(s.node, t.Where, fmt.Sprintf("vrrp_instance %s: %s is %s: %s alone moves nothing; all together do: %s", s.in.Name, s.falls(t.size()), still(s.without(t.size()), other), t.event(), s.falls(each...)),
 				other.prio(), enough(s, other))
 		}
 	})

@@ -126,7 +126,7 @@ func syncWithoutServers(c *checker) {
 
 // syncWithoutDaemon: settings of what does not run.
 func syncWithoutDaemon(c *checker) {
-	if c.cfg.Global.SyncDaemon != nil || c.globalKeyword("lvs_sync_daemon") != nil {
+	if c.cfg.Global.SyncDaemon != nil || c.global("lvs_sync_daemon") != nil {
 		return // one that is dropped has its own finding
 	}
 	var first finding.Place

@@ -22,7 +22,7 @@ func masterNoHeadStart(c *checker) {
 	for _, in := range c.cfg.Instances {
 		if in.State == "MASTER" && in.Priority < 255 {
 			at, _ := c.line(in.Where, "state")
-			c.reportFor(at, fmt.Sprintf("vrrp_instance %s: state MASTER gives no head start; the priority (%d) alone decides", in.Name, in.Priority), c.written(in.Where, "priority"), "state BACKUP")
+			c.reportFor(at, fmt.Sprintf("vrrp_instance %s: state MASTER gives no head start; the priority (%d) alone decides", in.Name, in.Priority), c.written(in.Where, "priority"), "nothing where this priority is the highest; else state BACKUP and the right priority")
 		}
 	}
 }
@@ -122,10 +122,7 @@ func sameAddressTwice(c *checker) {
 
 // addressWithoutPrefix: the address becomes a /32.
 func addressWithoutPrefix(c *checker) {
-	c.blocks(func(path string, block *syntax.Statement) {
-		if path != "vrrp_instance" {
-			return
-		}
+	c.inBlocks("vrrp_instance", func(block *syntax.Statement) {
 		for _, list := range block.Block.Body {
 			if list.Keyword() != "virtual_ipaddress" || list.Block == nil {
 				continue
@@ -153,7 +150,7 @@ func scriptNeverTracked(c *checker) {
 	for _, g := range c.cfg.SyncGroups {
 		add(g.TrackScripts)
 	}
-	// Instances that are left out are not in the Config, so ask the text too.
+	// Instances with an Error are not in the Config, so ask the text too.
 	c.blocks(func(_ string, block *syntax.Statement) {
 		for _, st := range block.Block.Body {
 			if st.Keyword() == "track_script" && st.Block != nil {

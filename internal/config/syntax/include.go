@@ -191,7 +191,7 @@ func (p *parser) readFile(name string, use Pos, mode strictness, depth int) {
 		if isMain {
 			p.findings = append(p.findings, finding.Finding{
 				Severity: finding.Error, Rule: "unreadable-file",
-				Where: finding.Place{File: name}, What: what, Fix: "the name of a file that can be read",
+				Where: finding.Place{File: name}, What: what, Fix: "name a file that can be read",
 			})
 			return
 		}
@@ -211,7 +211,7 @@ func (p *parser) readFile(name string, use Pos, mode strictness, depth int) {
 		fail(strictMatch, "no such file", "check the name (relative names start at the including file's directory)")
 		return
 	case err != nil:
-		fail(strictRead, err.Error(), "")
+		fail(strictRead, "cannot be read: "+reason(err), "")
 		return
 	case !m.IsRegular():
 		fail(strictRead, "not a regular file", "")
@@ -228,6 +228,14 @@ func (p *parser) readFile(name string, use Pos, mode strictness, depth int) {
 	p.stack, p.file = append(p.stack, path.Clean(name)), name
 	p.run(o, depth)
 	p.stack, p.file, p.strict = p.stack[:len(p.stack)-1], file, strict
+}
+
+// reason is what went wrong, without the file's name.
+func reason(err error) string {
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	return err.Error()
 }
 
 // text splits a file's content and notes the file in the tree.

@@ -77,11 +77,16 @@ func TestProcesses(t *testing.T) {
 		"proc/813/comm": "keepalived\n", "proc/813/ns/net": here, // its child
 		"proc/90/comm": "vrrpd\n", "proc/90/ns/net": there, // of another namespace
 		"proc/901/comm": "kaname\n", "proc/901/ns/net": here, "proc/901/cmdline": "kaname\x00check\x00a.conf\x00",
+		"proc/905/comm": "keepalived\n", "proc/905/ns/net": here, "proc/905/exe": "-> /usr/bin/kaname (deleted)", // kaname by that name
+		"proc/904/comm": "keepalived\n", "proc/904/ns/net": here, "proc/904/cmdline": "keepalived\x00run\x00--as-keepalived\x00",
 		"proc/902/comm": "bash\n", "proc/902/ns/net": here,
 		"run/keepalived.pid": "812\n",
 	})
 	g.processes()
-	diff(t, []lint.HostProcess{{Name: "keepalived", PID: 812, PIDFile: filepath.Join(g.root, "run/keepalived.pid")}}, g.host.Processes)
+	diff(t, []lint.HostProcess{
+		{Name: "keepalived", PID: 812, PIDFile: filepath.Join(g.root, "run/keepalived.pid")},
+		{Name: "kaname", PID: 904},
+	}, g.host.Processes)
 }
 
 const procTCP = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

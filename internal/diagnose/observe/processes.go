@@ -24,9 +24,8 @@ func (g *gatherer) processes() {
 	found := map[string]lint.HostProcess{}
 	dirs, _ := filepath.Glob(g.path("proc/[0-9]*")) // the pattern is right
 	for _, dir := range dirs {
-		comm, err := os.ReadFile(filepath.Join(dir, "comm"))
-		name := strings.TrimSpace(string(comm))
-		if err != nil || !slices.Contains(speakers, name) || !daemon(dir, name) {
+		name := daemon(dir)
+		if !slices.Contains(speakers, name) {
 			continue
 		}
 		if ns, err := os.Readlink(filepath.Join(dir, "ns/net")); err == nil && ns != mine {
@@ -44,14 +43,28 @@ func (g *gatherer) processes() {
 	}
 }
 
-// daemon reports whether the process is one: kaname has other commands, and
-// keepalived -t ends at once.
-func daemon(dir, name string) bool {
-	if name != "kaname" {
-		return true
+// daemon names the program of a process, "" when it is none that runs for long:
+// kaname has other commands, and keepalived -t ends at once. kaname started as
+// keepalived goes by that name, and is kaname.
+func daemon(dir string) string {
+	comm, err := os.ReadFile(filepath.Join(dir, "comm"))
+	if err != nil {
+		return "" // it has ended
 	}
-	args, err := os.ReadFile(filepath.Join(dir, "cmdline"))
-	return err == nil && slices.Contains(strings.Split(string(args), "\x00"), "run")
+	name := strings.TrimSpace(string(comm))
+	if name != "kaname" && name != "keepalived" {
+		return name
+	}
+	cmdline, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // no words when it has ended
+	args := strings.Split(string(cmdline), "\x00")
+	exe, _ := os.Readlink(filepath.Join(dir, "exe")) // "" when it is not ours to see
+	switch ours := filepath.Base(strings.TrimSuffix(exe, " (deleted)")) == "kaname"; {
+	case name == "keepalived" && (ours || slices.Contains(args, "--as-keepalived")):
+		return "kaname"
+	case name == "kaname" && !slices.Contains(args, "run"):
+		return ""
+	}
+	return name
 }
 
 // pids reads the pid files.
