@@ -39,8 +39,9 @@ func opposite(a, b string) bool {
 // overriddenSynonym: two spellings of one setting, and the later one wins
 // without a word.
 func overriddenSynonym(c *checker) {
+	last := map[string]*syntax.Statement{} // of one block, by either spelling
 	c.blocks(func(path string, block *syntax.Statement) {
-		last := map[string]*syntax.Statement{} // by either spelling
+		clear(last)
 		for _, st := range block.Block.Body {
 			kw := st.Keyword()
 			other := synonym(path, kw)
@@ -74,8 +75,9 @@ func (c *checker) override(old, winner *syntax.Statement) {
 // repeatedKeyword: the same keyword twice in one block, where the second
 // replaces the first without a word.
 func repeatedKeyword(c *checker) {
+	last := map[string]*syntax.Statement{} // of one block
 	c.blocks(func(path string, block *syntax.Statement) {
-		last := map[string]*syntax.Statement{}
+		clear(last)
 		for _, st := range block.Block.Body {
 			kw := st.Keyword()
 			if config.Grammar().Kind(path, kw) != syntax.Plain || kw == "include_check" || path == "SSL" { // config reports those
