@@ -136,21 +136,30 @@ func (b *builder) each(path string, at Where, body []*syntax.Statement, dst any,
 			l.unsupported("")
 			continue
 		}
-		if l.key.Repeat == RepeatReplace && firsts[l.kw].IsValid() {
-			l.warn("repeated-keyword", fmt.Sprintf("%s is given again; it replaces the one at %s", l.kw, firsts[l.kw].Place()), "keep one")
-		}
-		if (l.key.Repeat == RepeatFirst && !l.first.IsValid() || l.key.Repeat == RepeatReplace) && l.refused == 0 {
-			if firsts == nil {
-				firsts = map[string]syntax.Pos{}
-			}
-			firsts[l.kw] = st.Pos()
-		}
+		firsts = l.remember(firsts)
 		l.end()
 		l.unheard(told)
 		l.discouraged()
 		l.standing()
 		l.origin()
 	}
+}
+
+// remember adds the line to firsts where a second one is told of the first, and
+// tells of one that it replaces. A line that was refused does not count.
+func (l *line) remember(firsts map[string]syntax.Pos) map[string]syntax.Pos {
+	replaces := l.key.Repeat == RepeatReplace
+	if old := firsts[l.kw]; replaces && old.IsValid() {
+		l.warn("repeated-keyword", fmt.Sprintf("%s is given again; it replaces the one at %s", l.kw, old.Place()), "keep one")
+	}
+	if l.refused > 0 || !replaces && (l.key.Repeat != RepeatFirst || l.first.IsValid()) {
+		return firsts
+	}
+	if firsts == nil {
+		firsts = map[string]syntax.Pos{}
+	}
+	firsts[l.kw] = l.st.Pos()
+	return firsts
 }
 
 // origin remembers where a setting was written, unless it has been refused.

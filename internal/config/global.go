@@ -3,8 +3,6 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -163,21 +161,12 @@ func (l *line) user(dst *User) {
 }
 
 // choice reads one of a few words.
-func (b *builder) choice(l *line, dst *string, allowed ...string) {
-	w, ok := l.word()
-	if !ok {
-		return
-	}
-	if slices.Contains(allowed, w.Text) {
-		*dst = w.Text
-		return
-	}
-	what := fmt.Sprintf("%s knows no %q", l.kw, w.Text)
-	if s := nearestOf(allowed, w.Text); s != "" {
-		what += "; did you mean " + s + "?"
-	}
+func (l *line) choice(dst *string, allowed ...string) {
+	otherwise := ""
 	if *dst == "" {
-		what += "; it is ignored"
+		otherwise = "; it is ignored"
 	}
-	l.badAs("unknown-choice", w, what, l.kw+" "+strings.Join(allowed, " | "), *dst)
+	if w, ok := l.oneOf(allowed, otherwise, *dst); ok {
+		*dst = w
+	}
 }

@@ -29,13 +29,13 @@ func (b *builder) kaname(l *line) {
 func (b *builder) kanameDataplane(l *line, k *Kaname) bool {
 	switch l.kw {
 	case "dataplane":
-		b.choice(l, &k.Dataplane, "auto", "xdp", "tc", "ipvs")
+		l.choice(&k.Dataplane, "auto", "xdp", "tc", "ipvs")
 		if k.Dataplane == "ipvs" {
 			l.unsupported("ipvs is not there, and auto is used")
 			k.Dataplane = "auto"
 		}
 	case "xdp_mode":
-		b.choice(l, &k.XDPMode, "auto", "native", "generic")
+		l.choice(&k.XDPMode, "auto", "native", "generic")
 	case "connections":
 		l.integer(&k.Connections, 1, 1<<28, false)
 	case "interfaces":

@@ -34,8 +34,14 @@ func Load(files syntax.Files, path string, o Options) (*Config, *syntax.Tree, []
 	for i := range fs {
 		fs[i].Exit = exitOf(&fs[i])
 	}
-	Conceal(fs)
+	return cfg, tree, Present(fs, tree.Files)
+}
+
+// Present makes findings fit to be shown: secrets are hidden, what they repeat
+// of a file is cut to a sane length, and they stand in the order of files.
+func Present(fs []finding.Finding, files []string) []finding.Finding {
+	hideSecrets(fs)
 	finding.Shorten(fs)
-	finding.Sort(fs, tree.Files)
-	return cfg, tree, fs
+	finding.Sort(fs, files)
+	return fs
 }

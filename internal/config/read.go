@@ -240,28 +240,28 @@ func (l *line) setWord(f reflect.Value, k *Keyword) {
 }
 
 func (l *line) setChoice(f reflect.Value, k *Keyword) {
-	w, ok := l.word()
-	if !ok {
-		return
-	}
-	all := k.choices()
-	if slices.Contains(all, w.Text) {
-		store(f, w.Text)
-		return
-	}
-	set := map[string]bool{}
-	for _, c := range all {
-		set[c] = true
-	}
-	what := fmt.Sprintf("%s knows no %q", l.kw, w.Text)
-	if s := nearest(set, w.Text); s != "" {
-		what += "; did you mean " + s + "?"
-	}
 	kept := "nothing"
 	if f.IsValid() && f.Kind() == reflect.String && f.String() != "" {
 		kept = f.String()
 	}
-	l.badAs("unknown-choice", w, what, l.kw+" "+strings.Join(all, " | "), kept)
+	if w, ok := l.oneOf(k.choices(), "", kept); ok {
+		store(f, w)
+	}
+}
+
+// oneOf reads one of the allowed words. Of another one it tells what happens
+// instead: otherwise, and what is kept (see badValue).
+func (l *line) oneOf(allowed []string, otherwise, kept string) (string, bool) {
+	w, ok := l.word()
+	if !ok || slices.Contains(allowed, w.Text) {
+		return w.Text, ok
+	}
+	what := fmt.Sprintf("%s knows no %q", l.kw, w.Text)
+	if s := nearestOf(slices.Sorted(slices.Values(allowed)), w.Text); s != "" {
+		what += "; did you mean " + s + "?"
+	}
+	l.badAs("unknown-choice", w, what+otherwise, l.kw+" "+strings.Join(allowed, " | "), kept)
+	return "", false
 }
 
 // setCommand reads commands, FIFOs and users.

@@ -48,10 +48,10 @@ func Confidential(kw string) bool {
 	return false
 }
 
-// Conceal hides in findings what follows a confidential keyword: the source
+// hideSecrets hides in findings what follows a confidential keyword: the source
 // line is cut off behind it, also behind a misspelt one, which the finding then
 // names, and words from behind it are not repeated.
-func Conceal(fs []finding.Finding) {
+func hideSecrets(fs []finding.Finding) {
 	for i := range fs {
 		f := &fs[i]
 		shown, hidden := conceal(f.Source, f.What, f.Where.Col)

@@ -185,7 +185,7 @@ func (b *builder) linkbeat(l *line) {
 		return
 	}
 	if l.left() > 0 {
-		b.choice(l, &p.Method, "MII", "ETHTOOL", "IOCTL")
+		l.choice(&p.Method, "MII", "ETHTOOL", "IOCTL")
 	}
 	b.cfg.Linkbeat = append(b.cfg.Linkbeat, p)
 }

@@ -18,15 +18,9 @@ func CheckHost(cfg *config.Config, tree *syntax.Tree, host Host) []finding.Findi
 		c.routes[r.To] = r
 	}
 	for _, r := range hostRules {
-		c.rule, c.severity = r.name, r.severity
-		c.said = 0
-		r.check(c)
-		c.silenced()
+		c.apply(r.name, r.severity, func() { r.check(c) })
 	}
-	config.Conceal(c.findings)
-	finding.Shorten(c.findings)
-	finding.Sort(c.findings, tree.Files)
-	return c.findings
+	return config.Present(c.findings, tree.Files)
 }
 
 // hostRule is one trap that only the host shows. pages/ has a page for each.

@@ -15,14 +15,16 @@ import (
 func Check(cfg *config.Config, tree *syntax.Tree) []finding.Finding {
 	c := &checker{cfg: cfg, tree: tree}
 	for _, r := range rules {
-		c.rule, c.severity, c.said = r.name, r.severity, 0
-		r.check(c)
-		c.silenced()
+		c.apply(r.name, r.severity, func() { r.check(c) })
 	}
-	config.Conceal(c.findings)
-	finding.Shorten(c.findings)
-	finding.Sort(c.findings, tree.Files)
-	return c.findings
+	return config.Present(c.findings, tree.Files)
+}
+
+// apply runs one rule.
+func (c *checker) apply(rule string, severity finding.Severity, check func()) {
+	c.rule, c.severity, c.said = rule, severity, 0
+	check()
+	c.silenced()
 }
 
 // rule is one trap. Its check reports every place where the configuration

@@ -35,10 +35,7 @@ func CheckPair(a, b Node) []finding.Finding {
 		c.rule, c.severity = r.name, r.severity
 		r.check(c)
 	}
-	config.Conceal(c.findings)
-	finding.Shorten(c.findings)
-	finding.Sort(c.findings, slices.Concat(a.Tree.Files, b.Tree.Files))
-	return c.findings
+	return config.Present(c.findings, slices.Concat(a.Tree.Files, b.Tree.Files))
 }
 
 // pairRule is one trap that only two files show. pages/ has a page for each.
